@@ -1,0 +1,82 @@
+"""Convolution on any OpenCL device, checked against a plain-Python definition.
+
+`import clconv` starts no OpenCL: the names below are loaded at their first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from clconv.algorithms.registry import algorithm_names
+    from clconv.errors import BuildError, GeometryError, NoDeviceError, UnsupportedError
+    from clconv.ops.conv import (
+        conv,
+        conv1d,
+        conv2d,
+        conv3d,
+        conv_backward_bias,
+        conv_backward_data,
+        conv_backward_weights,
+    )
+    from clconv.ops.im2col import col2im, im2col
+    from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
+    from clconv.program.device import Device, devices, select_device
+
+_HOMES = {
+    "clconv.algorithms.registry": ("algorithm_names",),
+    "clconv.errors": ("BuildError", "GeometryError", "NoDeviceError", "UnsupportedError"),
+    "clconv.ops.conv": (
+        "conv",
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "conv_backward_bias",
+        "conv_backward_data",
+        "conv_backward_weights",
+    ),
+    "clconv.ops.im2col": ("col2im", "im2col"),
+    "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
+    "clconv.program.device": ("Device", "devices", "select_device"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BuildError",
+    "Device",
+    "GeometryError",
+    "NoDeviceError",
+    "UnsupportedError",
+    "__version__",
+    "algorithm_names",
+    "avg_pool",
+    "avg_pool_backward",
+    "col2im",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_backward_bias",
+    "conv_backward_data",
+    "conv_backward_weights",
+    "devices",
+    "im2col",
+    "max_pool",
+    "max_pool_backward",
+    "select_device",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'clconv' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

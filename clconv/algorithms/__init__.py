@@ -1,0 +1,1 @@
+"""How a problem is solved: each algorithm turns problems into plans."""

@@ -1,0 +1,35 @@
+"""The adjoint of adding a bias: dy summed over batch and space."""
+
+from __future__ import annotations
+
+from clconv.algorithms.base import Limits
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Plan
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.problem import BiasGradientProblem, Problem
+
+LANES = 16  # partial sums of a channel; fixed, so that every device adds in the same order
+
+
+class BiasGradient:
+    """See the module."""
+
+    name = "bias_gradient"
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only bias gradients."""
+        known = isinstance(problem, BiasGradientProblem)
+        return None if known else "bias_gradient sums bias gradients only"
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return one launch and no workspace."""
+        assert isinstance(problem, BiasGradientProblem)
+        launch = Launch(
+            source="reduce/bias_gradient.cl",
+            kernel="bias_gradient",
+            macros={"REAL": dtype_named(problem.dtype).c_type, "LANES": LANES},
+            global_size=(problem.outputs, 1, 1),
+            local_size=(1, 1, 1),
+            arguments=("dy", "db", problem.batch, problem.positions),
+        )
+        return Plan(problem, self.name, (launch,))

@@ -1,0 +1,55 @@
+"""depthwise: filters that see one channel each, computed a vector of neighbours at a time."""
+
+from __future__ import annotations
+
+from math import prod
+
+from clconv.algorithms.base import Limits
+from clconv.algorithms.direct import conv_macros
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Plan
+from clconv.spec.problem import ConvProblem, Problem
+
+
+class Depthwise:
+    """See the module."""
+
+    name = "depthwise"
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only convolutions with one input channel a group."""
+        if not isinstance(problem, ConvProblem):
+            return "depthwise solves convolutions only"
+        if problem.group_channels != 1:
+            return f"depthwise needs one channel a group, not C/groups={problem.group_channels}"
+        return None
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return one launch and no workspace."""
+        assert isinstance(problem, ConvProblem)
+        p, geometry = problem, problem.geometry
+        multiplier = p.group_outputs
+        sizes, arguments = {
+            "forward": (
+                (prod(geometry.output[:-1]), p.outputs, p.batch),
+                ("x", "w", "bias" if p.bias else "y", "y", multiplier),
+            ),
+            "backward_data": (
+                (prod(geometry.input[:-1]), p.channels, p.batch),
+                ("dy", "w", "dx", multiplier),
+            ),
+            "backward_weights": (
+                (geometry.taps, p.outputs, 1),
+                ("x", "dy", "dw", p.batch, multiplier),
+            ),
+        }[p.direction]
+        width = device.simd_width_f64 if p.dtype == "float64" else device.simd_width_f32
+        launch = Launch(
+            source="depthwise/depthwise.cl",
+            kernel=f"depthwise_{p.direction}",
+            macros={**conv_macros(p), "VW": min(max(width, 4), 16)},
+            global_size=sizes,
+            local_size=(1, 1, 1),
+            arguments=arguments + geometry.scalars(),
+        )
+        return Plan(problem, self.name, (launch,))

@@ -1,0 +1,62 @@
+"""direct: one work-item an output, by the definition; takes every convolution.
+
+The fallback where the others refuse, and the second opinion in tests.
+"""
+
+from __future__ import annotations
+
+from clconv.algorithms.base import Limits
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Plan, line_of_groups
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.problem import ConvProblem, Problem
+
+
+class Direct:
+    """See the module."""
+
+    name = "direct"
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only convolutions, all of them."""
+        return None if isinstance(problem, ConvProblem) else "direct solves convolutions only"
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return one launch and no workspace."""
+        assert isinstance(problem, ConvProblem)
+        p, geometry = problem, problem.geometry
+        Cg, Og = p.group_channels, p.group_outputs
+        sizes, arguments = {
+            "forward": (
+                (geometry.positions, p.outputs, p.batch),
+                ("x", "w", "bias" if p.bias else "y", "y", Cg, Og),
+            ),
+            "backward_data": (
+                (geometry.pixels, p.channels, p.batch),
+                ("dy", "w", "dx", Cg, Og),
+            ),
+            "backward_weights": (
+                (geometry.taps, Cg, p.outputs),
+                ("x", "dy", "dw", p.batch, p.groups, Og),
+            ),
+        }[p.direction]
+        global_size, local_size = line_of_groups(*sizes)
+        launch = Launch(
+            source="direct/direct.cl",
+            kernel=f"direct_{p.direction}",
+            macros=conv_macros(p),
+            global_size=global_size,
+            local_size=local_size,
+            arguments=arguments + geometry.scalars(),
+        )
+        return Plan(problem, self.name, (launch,))
+
+
+def conv_macros(problem: ConvProblem) -> dict[str, int | str]:
+    """Return the macros that the direct and depthwise kernels share."""
+    return {
+        "REAL": dtype_named(problem.dtype).c_type,
+        "FLIP": int(problem.flip),
+        "HAS_BIAS": int(problem.bias),
+        **problem.geometry.macros(),
+    }

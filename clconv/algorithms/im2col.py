@@ -1,0 +1,115 @@
+"""Host side of kernels_cl/im2col: image patches to columns and back.
+
+`Im2col` is the algorithm behind the public `im2col` and `col2im`; the launches that unfold into
+GEMM panels and fold back from a product serve im2col_gemm.py.
+"""
+
+from __future__ import annotations
+
+from clconv.algorithms.base import Limits
+from clconv.algorithms.gemm import panels
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Plan, line_of_groups
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.geometry import Geometry
+from clconv.spec.problem import ColumnsProblem, ConvProblem, Problem
+
+CHANNEL_BLOCK = 32  # channels that one work-item of im2col_columns unfolds
+COLUMN_BLOCK = 64  # columns that one work-item of im2col_rows unfolds
+
+
+class Im2col:
+    """The public im2col and col2im, (N, C, *input) <-> (N, C*taps, positions)."""
+
+    name = "im2col"
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only unfolding and folding."""
+        return None if isinstance(problem, ColumnsProblem) else "im2col only unfolds and folds"
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return one launch, from buffer "x" to buffer "y"."""
+        assert isinstance(problem, ColumnsProblem)
+        p, geometry = problem, problem.geometry
+        if p.direction == "im2col":
+            launch = im2col_launch(p)
+        else:
+            rows = p.channels * geometry.taps
+            launch = col2im_launch(
+                p.dtype,
+                geometry,
+                "x",
+                "y",
+                channels=(p.channels, p.channels, p.channels, 0),
+                images=(0, p.batch),
+                strides=(rows * geometry.positions, geometry.positions),
+            )
+        return Plan(problem, self.name, (launch,))
+
+
+def _macros(dtype: str, geometry: Geometry) -> dict[str, int | str]:
+    return {"REAL": dtype_named(dtype).c_type, **geometry.macros()}
+
+
+def im2col_launch(problem: ColumnsProblem) -> Launch:
+    """Unfold "x" into "y"."""
+    geometry = problem.geometry
+    rows = problem.channels * geometry.taps
+    global_size, local_size = line_of_groups(geometry.positions, rows, problem.batch)
+    return Launch(
+        source="im2col/im2col.cl",
+        kernel="im2col",
+        macros=_macros(problem.dtype, geometry),
+        global_size=global_size,
+        local_size=local_size,
+        arguments=("x", "y", *geometry.scalars()),
+    )
+
+
+def col2im_launch(
+    dtype: str,
+    geometry: Geometry,
+    src: str,
+    dst: str,
+    *,
+    channels: tuple[int, int, int, int],
+    images: tuple[int, int],
+    strides: tuple[int, int],
+) -> Launch:
+    """Fold `src` into images [first, first + count) of `dst`, `images` = (first, count).
+
+    `channels` = (C of dst, C of one group, channels taken of each group, channels skipped in it);
+    `strides` = (from image to image, from row to row) in `src`.
+    """
+    total, group, taken, skip = channels
+    first, count = images
+    global_size, local_size = line_of_groups(geometry.pixels, total // group * taken, count)
+    return Launch(
+        source="im2col/im2col.cl",
+        kernel="col2im",
+        macros=_macros(dtype, geometry),
+        global_size=global_size,
+        local_size=local_size,
+        arguments=(src, dst, first, total, taken, group, skip, *strides, *geometry.scalars()),
+    )
+
+
+def unfold_launch(problem: ConvProblem, kernel: str, nr: int, first: int, count: int) -> Launch:
+    """Unfold columns [first, first + count) of X-hat into panels of `nr` columns or rows.
+
+    `kernel` is "im2col_columns" (columns beside each other in a panel) or "im2col_rows".
+    """
+    geometry, channels = problem.geometry, problem.group_channels
+    if kernel == "im2col_columns":
+        block, size = CHANNEL_BLOCK, (panels(count, nr), panels(channels, CHANNEL_BLOCK))
+    else:
+        rows = channels * geometry.taps
+        block, size = COLUMN_BLOCK, (panels(rows, nr), panels(count, COLUMN_BLOCK))
+    return Launch(
+        source="im2col/panels.cl",
+        kernel=kernel,
+        macros={**_macros(problem.dtype, geometry), "NR": nr, "BLOCK": block},
+        global_size=(*size, problem.groups),
+        local_size=(1, 1, 1),
+        arguments=("x", "columns", channels, problem.groups, first, count, *geometry.scalars()),
+    )

@@ -1,0 +1,55 @@
+"""The ordered list of algorithms, and the choice between them."""
+
+from __future__ import annotations
+
+from clconv.algorithms.base import Algorithm, Limits, default_limits
+from clconv.algorithms.bias_gradient import BiasGradient
+from clconv.algorithms.depthwise import Depthwise
+from clconv.algorithms.direct import Direct
+from clconv.algorithms.im2col import Im2col
+from clconv.algorithms.im2col_gemm import Im2colGemm
+from clconv.algorithms.pool import Pool
+from clconv.errors import UnsupportedError
+from clconv.program.device import Device
+from clconv.program.plan import Plan
+from clconv.spec.problem import Problem
+
+# "auto" takes the first that does not refuse; direct comes last and takes every convolution.
+CONVOLUTIONS: tuple[Algorithm, ...] = (Depthwise(), Im2colGemm(), Direct())
+ALGORITHMS: tuple[Algorithm, ...] = (*CONVOLUTIONS, Im2col(), Pool(), BiasGradient())
+
+
+def algorithm_names() -> tuple[str, ...]:
+    """Return what the convolutions take as `algorithm`, "auto" aside."""
+    return tuple(algorithm.name for algorithm in CONVOLUTIONS)
+
+
+def select(
+    problem: Problem, device: Device, algorithm: str = "auto", limits: Limits | None = None
+) -> Plan:
+    """Return the plan of the named algorithm, or of the first that serves.
+
+    Raises
+    ------
+    ValueError : no algorithm has that name
+    UnsupportedError : the named algorithm refuses, or the device lacks the dtype
+    """
+    if problem.dtype == "float64" and not device.fp64:
+        raise UnsupportedError(f"{device} has no float64 arithmetic")
+    limits = limits or default_limits(device)
+    if algorithm != "auto":
+        chosen = _named(algorithm)
+        reason = chosen.refuse(problem, device)
+        if reason:
+            raise UnsupportedError(reason)
+        return chosen.plan(problem, device, limits)
+    serving = (entry for entry in ALGORITHMS if entry.refuse(problem, device) is None)
+    return next(serving).plan(problem, device, limits)
+
+
+def _named(name: str) -> Algorithm:
+    for algorithm in CONVOLUTIONS:
+        if algorithm.name == name:
+            return algorithm
+    known = ", ".join(("auto", *algorithm_names()))
+    raise ValueError(f"algorithm must be one of {known}; got {name!r}")

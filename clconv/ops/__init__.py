@@ -1,0 +1,1 @@
+"""What a user calls: checks arguments, states the problem, runs its plan."""

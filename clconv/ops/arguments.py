@@ -1,0 +1,114 @@
+"""Turns what users write into what problems hold, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from clconv.errors import GeometryError
+from clconv.spec.geometry import SPATIAL_RANKS, Geometry, Padding, Sizes, same_padding
+
+Axes = int | Sequence[int]  # one for all axes, or one per axis
+PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]]
+
+
+def integer(name: str, value: Any) -> int:
+    """Return `value` as an int; numpy's integers pass, booleans and floats do not."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def sizes(name: str, value: Any) -> Sizes:
+    """Return a sequence of integers as a tuple."""
+    if isinstance(value, str):
+        raise TypeError(f"{name} must be a sequence of integers, got {value!r}")
+    try:
+        entries = tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence of integers, got {value!r}") from None
+    return tuple(integer(name, entry) for entry in entries)
+
+
+def per_axis(name: str, value: Any, rank: int) -> Sizes:
+    """Return an int, or one per axis, as one per axis."""
+    if not hasattr(value, "__len__"):
+        return (integer(name, value),) * rank
+    given = sizes(name, value)
+    if len(given) != rank:
+        raise GeometryError(f"{name} {given} must have one entry for each of {rank} spatial axes")
+    return given
+
+
+def padding_pairs(
+    value: Any, input: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes
+) -> Padding:
+    """Return padding as (low, high) pairs; `value` as the public functions document it."""
+    if isinstance(value, str):
+        if value == "valid":
+            return ((0, 0),) * len(input)
+        if value == "same":
+            return same_padding(input, kernel, stride, dilation)
+        raise ValueError(f"padding must be 'same', 'valid' or sizes; got {value!r}")
+    if not hasattr(value, "__len__"):
+        return ((integer("padding", value),) * 2,) * len(input)
+    entries = tuple(value)
+    if len(entries) != len(input):
+        raise GeometryError(
+            f"padding {value} must have one entry for each of {len(input)} spatial axes"
+        )
+    return tuple(_pair(entry) for entry in entries)
+
+
+def _pair(entry: Any) -> tuple[int, int]:
+    if not hasattr(entry, "__len__"):
+        size = integer("padding", entry)
+        return size, size
+    pair = sizes("padding", entry)
+    if len(pair) != 2:
+        raise GeometryError(f"padding of one axis must be a size or (low, high), got {entry}")
+    return pair[0], pair[1]
+
+
+def window_geometry(
+    input: Sizes,
+    kernel: Sizes,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Geometry:
+    """Return the geometry that the public keywords describe.
+
+    Raises
+    ------
+    GeometryError : a size is out of range, or no window fits
+    """
+    rank = len(input)
+    strides, dilations = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
+    for name, entries in (("stride", strides), ("dilation", dilations), ("kernel_size", kernel)):
+        if len(entries) and min(entries) < 1:
+            raise GeometryError(f"{name} must be at least 1, got {entries}")
+    pairs = padding_pairs(padding, input, kernel, strides, dilations)
+    return Geometry(input, kernel, strides, dilations, pairs, ceil_mode)
+
+
+def image_shape(name: str, shape: Any) -> Sizes:
+    """Return the shape of an (N, C, *spatial) array, with 1 to 3 spatial axes of 1 or more."""
+    given = sizes(name, shape)
+    if len(given) - 2 not in SPATIAL_RANKS:
+        raise GeometryError(f"{name} {given} must be (N, C, *spatial) with 1 to 3 spatial axes")
+    if given[0] < 0 or min(given[1:]) < 1:
+        raise GeometryError(f"{name} {given} must have all sizes 1 or more (N may be 0)")
+    return given
+
+
+def expect_shape(name: str, shape: Sizes, expected: Sizes, because: str) -> None:
+    """Raise GeometryError unless `shape` is `expected`."""
+    if tuple(shape) != tuple(expected):
+        raise GeometryError(f"{name} has shape {tuple(shape)}, but {because} give {expected}")

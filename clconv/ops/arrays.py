@@ -1,0 +1,72 @@
+"""The arrays that come in: numpy's (or what numpy takes) and pyopencl's, never mixed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from clconv.spec.dtypes import DTYPES
+
+Array = Any  # numpy.ndarray or pyopencl.array.Array: the caller's kind comes back
+
+
+def is_device_array(array: Any) -> bool:
+    """Tell pyopencl arrays, without importing a module that the caller has not."""
+    module = sys.modules.get("pyopencl.array")
+    return module is not None and isinstance(array, module.Array)
+
+
+def operands(**named: Any) -> tuple[Array, ...]:
+    """Return the arrays ready for buffers: one kind, one supported dtype, C-contiguous.
+
+    numpy arrays of any order, alignment or byte order are copied where they must be. An argument
+    that is None stays None.
+
+    Raises
+    ------
+    TypeError : numpy and pyopencl arrays are mixed; dtypes differ or are not supported
+    ValueError : a pyopencl array is not C-contiguous, or has no queue
+    """
+    given = {name: array for name, array in named.items() if array is not None}
+    on_device = {name: is_device_array(array) for name, array in given.items()}
+    if len(set(on_device.values())) > 1:
+        kinds = ", ".join(f"{k} is {'pyopencl' if v else 'numpy'}" for k, v in on_device.items())
+        raise TypeError(f"arrays must be all numpy or all pyopencl: {kinds}")
+    if all(on_device.values()):
+        _check_device_arrays(given)
+    else:
+        given = {name: np.asarray(array) for name, array in given.items()}
+    _check_dtypes({name: array.dtype for name, array in given.items()})
+    if not all(on_device.values()):
+        given = {name: plain(array) for name, array in given.items()}
+    return tuple(given.get(name) for name in named)
+
+
+def plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return `array` in C order, aligned to its elements, in native byte order."""
+    native = array.dtype.newbyteorder("=")
+    return np.require(array, dtype=native, requirements=["C_CONTIGUOUS", "ALIGNED"])
+
+
+def _check_dtypes(dtypes: dict[str, np.dtype[Any]]) -> None:
+    for name, dtype in dtypes.items():
+        if dtype.name not in DTYPES:
+            raise TypeError(f"{name} has dtype {dtype.name}; {' and '.join(DTYPES)} are supported")
+    if len({dtype.name for dtype in dtypes.values()}) > 1:
+        listing = ", ".join(f"{name} has {dtype.name}" for name, dtype in dtypes.items())
+        raise TypeError(f"dtypes differ: {listing}")
+
+
+def _check_device_arrays(given: dict[str, Any]) -> None:
+    for name, array in given.items():
+        if array.queue is None:
+            raise ValueError(f"{name} has no queue; attach one with {name}.with_queue(queue)")
+        if not array.flags.c_contiguous:
+            raise ValueError(
+                f"{name} of shape {array.shape} and strides {array.strides} is not C-contiguous"
+            )
+    contexts = {array.queue.context for array in given.values()}
+    if len(contexts) > 1:
+        raise ValueError(f"{' and '.join(given)} live in different OpenCL contexts")

@@ -1,0 +1,265 @@
+"""Convolution and its adjoints.
+
+Convolution here is cross-correlation, as in machine learning; `flip=True` reverses the filters
+along every spatial axis, which makes it the textbook's convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from math import prod
+from typing import Any
+
+from clconv.errors import GeometryError
+from clconv.ops.arguments import (
+    Axes,
+    PaddingLike,
+    expect_shape,
+    image_shape,
+    integer,
+    sizes,
+    window_geometry,
+)
+from clconv.ops.arrays import Array, operands
+from clconv.ops.execute import execute
+from clconv.program.device import Device
+from clconv.spec.geometry import Sizes
+from clconv.spec.problem import BiasGradientProblem, ConvProblem, Direction
+
+
+def conv(
+    x: Array,
+    w: Array,
+    bias: Array | None = None,
+    *,
+    stride: Axes = 1,
+    padding: PaddingLike = 0,
+    dilation: Axes = 1,
+    groups: int = 1,
+    flip: bool = False,
+    algorithm: str = "auto",
+    device: str | Device | None = None,
+) -> Array:
+    """Cross-correlate a batch of images with a bank of filters.
+
+    y[b, o, p...] = bias[o] + sum over c, i... of x[b, c, p*stride + i*dilation - low ...]
+                                                 * w[o, c, i...]
+
+    with c running over the channels of the group that o belongs to, and zeros outside the image.
+
+    Parameters
+    ----------
+    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    w : Array (O, C/groups, *kernel), the dtype and kind of x
+    bias : Array (O,), likewise
+    stride, dilation : int or one per axis, in pixels, at least 1
+    padding : zeros around the image, in pixels: an int, one per axis, (low, high) pairs, "valid"
+        (none) or "same" (output = ceil(input/stride), the odd pixel on the high side)
+    groups : how many groups the channels fall into; C and O are multiples of it
+    flip : reverse the filters along every spatial axis
+    algorithm : "auto" or a name out of clconv.algorithm_names()
+    device : for numpy arrays, where to run; see clconv.select_device
+
+    Returns
+    -------
+    y : Array (N, O, *output), dtype and kind of x;
+        output = (spatial + low + high - dilation*(kernel - 1) - 1)//stride + 1
+
+    Raises
+    ------
+    GeometryError : shapes or sizes do not fit; a ValueError
+    TypeError : dtypes or kinds of arrays do not fit
+    UnsupportedError : valid arguments, but the device or the named algorithm does not serve
+
+    References
+    ----------
+    Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
+    """
+    x, w, bias = operands(x=x, w=w, bias=bias)
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    problem = _problem("forward", x.shape, w.shape, x.dtype.name, groups, flip, options, bias)
+    tensors = {"x": x, "w": w}
+    if bias is not None:
+        expect_shape("bias", bias.shape, (problem.outputs,), f"filters w {w.shape}")
+        tensors["bias"] = bias
+    results = {"y": (problem.y_shape, problem.dtype)}
+    (y,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    return y
+
+
+def _of_rank(rank: int) -> Callable[..., Array]:
+    """Return `conv` that takes images of `rank` spatial axes only."""
+
+    @wraps(conv)
+    def ranked(x: Array, w: Array, bias: Array | None = None, **options: Any) -> Array:
+        axes = len(operands(x=x)[0].shape) - 2
+        if axes != rank:
+            raise GeometryError(f"conv{rank}d takes x with {rank} spatial axes, got {axes}")
+        return conv(x, w, bias, **options)
+
+    ranked.__name__ = ranked.__qualname__ = f"conv{rank}d"
+    ranked.__doc__ = f"`conv` for x with {rank} spatial axes; GeometryError for any other rank."
+    return ranked
+
+
+conv1d, conv2d, conv3d = map(_of_rank, (1, 2, 3))
+
+
+def conv_backward_data(
+    dy: Array,
+    w: Array,
+    *,
+    input_shape: Sizes,
+    stride: Axes = 1,
+    padding: PaddingLike = 0,
+    dilation: Axes = 1,
+    groups: int = 1,
+    flip: bool = False,
+    algorithm: str = "auto",
+    device: str | Device | None = None,
+) -> Array:
+    """Apply the adjoint of `conv` with respect to x: the gradient dx of a loss with gradient dy.
+
+    dx[b, c, q...] = sum over o, i... of dy[b, o, p...] * w[o, c, i...]
+                     where p*stride + i*dilation - low = q
+
+    that is, <conv(x, w), dy> = <x, conv_backward_data(dy, w)> for all x and dy.
+
+    Parameters
+    ----------
+    dy : Array (N, O, *output), the shape that `conv` gives
+    w : Array (O, C/groups, *kernel), the dtype and kind of dy
+    input_shape : (N, C, *spatial) of x, which dy's shape alone does not tell where stride > 1
+    others : see `conv`
+
+    Returns
+    -------
+    dx : Array of shape `input_shape`, dtype and kind of dy
+
+    Raises
+    ------
+    as `conv`
+    """
+    dy, w = operands(dy=dy, w=w)
+    x_shape = image_shape("input_shape", input_shape)
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    problem = _problem("backward_data", x_shape, w.shape, dy.dtype.name, groups, flip, options)
+    _expect_dy(dy, problem)
+    results = {"dx": (x_shape, problem.dtype)}
+    tensors = {"dy": dy, "w": w}
+    (dx,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    return dx
+
+
+def conv_backward_weights(
+    x: Array,
+    dy: Array,
+    *,
+    weight_shape: Sizes,
+    stride: Axes = 1,
+    padding: PaddingLike = 0,
+    dilation: Axes = 1,
+    groups: int = 1,
+    flip: bool = False,
+    algorithm: str = "auto",
+    device: str | Device | None = None,
+) -> Array:
+    """Apply the adjoint of `conv` with respect to w: the gradient dw of a loss with gradient dy.
+
+    dw[o, c, i...] = sum over b, p... of dy[b, o, p...] * x[b, c, p*stride + i*dilation - low ...]
+
+    that is, <conv(x, w), dy> = <w, conv_backward_weights(x, dy)> for all w and dy.
+
+    Parameters
+    ----------
+    x : Array (N, C, *spatial)
+    dy : Array (N, O, *output), the shape that `conv` gives, the dtype and kind of x
+    weight_shape : (O, C/groups, *kernel) of w
+    others : see `conv`
+
+    Returns
+    -------
+    dw : Array of shape `weight_shape`, dtype and kind of x
+
+    Raises
+    ------
+    as `conv`
+    """
+    x, dy = operands(x=x, dy=dy)
+    w_shape = sizes("weight_shape", weight_shape)
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    problem = _problem("backward_weights", x.shape, w_shape, x.dtype.name, groups, flip, options)
+    _expect_dy(dy, problem)
+    results = {"dw": (w_shape, problem.dtype)}
+    tensors = {"x": x, "dy": dy}
+    (dw,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    return dw
+
+
+def conv_backward_bias(dy: Array, *, device: str | Device | None = None) -> Array:
+    """Apply the adjoint of adding a bias: db[o] = sum over b, p... of dy[b, o, p...].
+
+    Parameters
+    ----------
+    dy : Array (N, O, *output), float32 or float64
+    device : see `conv`
+
+    Returns
+    -------
+    db : Array (O,), dtype and kind of dy
+    """
+    (dy,) = operands(dy=dy)
+    batch, outputs, *output = image_shape("dy", dy.shape)
+    problem = BiasGradientProblem(dy.dtype.name, batch, outputs, prod(output))
+    (db,) = execute(problem, {"dy": dy}, {"db": ((outputs,), problem.dtype)}, device=device)
+    return db
+
+
+def _problem(
+    direction: Direction,
+    x_shape: Sizes,
+    w_shape: Sizes,
+    dtype: str,
+    groups: Any,
+    flip: bool,
+    options: dict[str, Any],
+    bias: Array | None = None,
+) -> ConvProblem:
+    """Check shapes against each other and state the problem."""
+    image_shape("x", x_shape)
+    if len(w_shape) != len(x_shape):
+        raise GeometryError(f"w {w_shape} must have as many axes as x {x_shape}")
+    if min(w_shape) < 1:
+        raise GeometryError(f"w {w_shape} must have all sizes 1 or more")
+    count = integer("groups", groups)
+    if count < 1 or x_shape[1] % count or w_shape[0] % count:
+        raise GeometryError(
+            f"groups={count} does not divide C={x_shape[1]} of x {x_shape}"
+            f" and O={w_shape[0]} of w {w_shape}"
+        )
+    if w_shape[1] * count != x_shape[1]:
+        raise GeometryError(
+            f"w {w_shape} has {w_shape[1]} channels, but x {x_shape} with groups={count}"
+            f" needs C/groups = {x_shape[1] // count}"
+        )
+    try:
+        geometry = window_geometry(x_shape[2:], w_shape[2:], **options)
+    except GeometryError as error:
+        raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
+    return ConvProblem(
+        direction,
+        dtype,
+        batch=x_shape[0],
+        channels=x_shape[1],
+        outputs=w_shape[0],
+        groups=count,
+        geometry=geometry,
+        bias=bias is not None,
+        flip=bool(flip),
+    )
+
+
+def _expect_dy(dy: Array, problem: ConvProblem) -> None:
+    because = f"x {problem.x_shape}, w {problem.w_shape} and the options"
+    expect_shape("dy", dy.shape, problem.y_shape, because)

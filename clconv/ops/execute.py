@@ -1,0 +1,148 @@
+"""Runs a problem on the caller's arrays: finds the plan, binds buffers, returns arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+
+from clconv.algorithms.registry import select
+from clconv.ops.arrays import Array, is_device_array
+from clconv.program.context import BoundPlan, Context, context_of, default_context
+from clconv.program.device import Device
+from clconv.spec.geometry import Sizes
+from clconv.spec.problem import Problem
+
+Results = Mapping[str, tuple[Sizes, str]]  # name -> shape, dtype
+
+
+def plan_for(context: Context, problem: Problem, algorithm: str = "auto") -> BoundPlan:
+    """Return the plan of `problem` in `context`, bound to kernels; made once."""
+    key = (problem, algorithm)
+    known = context.plans.get(key)
+    if known is not None:
+        context.plans.move_to_end(key)
+        return known
+    return context.remember(key, context.bind(select(problem, context.device, algorithm)))
+
+
+def execute(
+    problem: Problem,
+    tensors: Mapping[str, Array],
+    results: Results,
+    *,
+    device: str | Device | None = None,
+    algorithm: str = "auto",
+) -> tuple[Array, ...]:
+    """Return the results of `problem` on `tensors` (validated already), of the same kind.
+
+    pyopencl arrays: enqueued on the first one's queue, nothing waits and nothing is copied to the
+    host. numpy arrays: on the device's shared memory where there is one, else by copies.
+
+    Raises
+    ------
+    UnsupportedError : the device or the named algorithm does not serve this problem
+    MemoryError : the driver could not allocate
+    """
+    first = next(iter(tensors.values()))
+    if is_device_array(first):
+        if device is not None:
+            raise TypeError("device is for numpy arrays; pyopencl arrays run where they live")
+        context, run = context_of(first.queue), _run_on_queue
+    else:
+        context, run = default_context(device), _run_from_host
+    bound = plan_for(context, problem, algorithm)
+    try:
+        return run(context, bound, tensors, results)
+    except cl.MemoryError as error:
+        raise MemoryError(f"{problem} on {context.device}: {error}") from error
+
+
+def _is_empty(tensors: Mapping[str, Array]) -> bool:
+    return any(array.size == 0 for array in tensors.values())
+
+
+def _run_from_host(
+    context: Context, bound: BoundPlan, tensors: Mapping[str, Array], results: Results
+) -> tuple[Array, ...]:
+    if _is_empty(tensors):  # sums of no terms
+        return tuple(np.zeros(shape, dtype) for shape, dtype in results.values())
+    flags, zero_copy = cl.mem_flags, context.device.shares_host_memory
+    place = flags.USE_HOST_PTR if zero_copy else flags.COPY_HOST_PTR
+    buffers = {
+        name: cl.Buffer(context.opencl, flags.READ_ONLY | place, hostbuf=array)
+        for name, array in tensors.items()
+    }
+    outputs = {name: np.empty(shape, dtype) for name, (shape, dtype) in results.items()}
+    for name, array in outputs.items():
+        buffers[name] = (
+            cl.Buffer(context.opencl, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=array)
+            if zero_copy
+            else cl.Buffer(context.opencl, flags.READ_WRITE, array.nbytes)
+        )
+    context.run(bound, buffers)
+    for name, array in outputs.items():
+        _fetch(context.queue, buffers[name], array, zero_copy)
+    return tuple(outputs.values())
+
+
+def _fetch(
+    queue: cl.CommandQueue, buffer: cl.Buffer, array: np.ndarray[Any, Any], zero_copy: bool
+) -> None:
+    """Wait until `array` holds what `buffer` does."""
+    if not zero_copy:
+        cl.enqueue_copy(queue, array, buffer)
+        return
+    # Mapping is what makes the host see a buffer over its own memory; it moves nothing there.
+    mapped, _ = cl.enqueue_map_buffer(
+        queue, buffer, cl.map_flags.READ, 0, array.shape, array.dtype, is_blocking=True
+    )
+    mapped.base.release(queue)
+    queue.finish()
+
+
+def _run_on_queue(
+    context: Context, bound: BoundPlan, tensors: Mapping[str, Array], results: Results
+) -> tuple[Array, ...]:
+    import pyopencl.array as cl_array
+
+    queue = context.queue
+    allocator = next(iter(tensors.values())).allocator
+    make = cl_array.zeros if _is_empty(tensors) else cl_array.empty
+    outputs = {
+        name: make(queue, shape, dtype, allocator=allocator)
+        for name, (shape, dtype) in results.items()
+    }
+    if _is_empty(tensors) or any(prod(shape) == 0 for shape, _ in results.values()):
+        return tuple(outputs.values())
+    everything = {**tensors, **outputs}
+    buffers = {name: _buffer_of(queue, array) for name, array in everything.items()}
+    waits = [event for array in everything.values() for event in array.events]
+    event = context.run(bound, buffers, wait_for=waits)
+    for array in outputs.values():
+        array.add_event(event)
+    return tuple(outputs.values())
+
+
+def _buffer_of(queue: cl.CommandQueue, array: Array) -> cl.Buffer:
+    """Return a buffer that starts at the array's first element."""
+    whole: cl.Buffer = array.base_data
+    if array.offset == 0:
+        return whole
+    align_bytes = queue.device.mem_base_addr_align // 8
+    if array.offset % align_bytes == 0 and isinstance(whole, cl.Buffer):
+        return whole.get_sub_region(array.offset, array.nbytes)
+    # No buffer can start there: a copy on the device can.
+    copy = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, array.nbytes)
+    cl.enqueue_copy(
+        queue,
+        copy,
+        whole,
+        src_offset=array.offset,
+        byte_count=array.nbytes,
+        wait_for=array.events,
+    )
+    return copy

@@ -1,0 +1,150 @@
+"""A context: one queue, the kernels bound to it, its scratch memory and its plans.
+
+Kernel objects hold their arguments and scratch memory is reused from call to call, so a context
+belongs to one thread and one queue. `default_context` and `context_of` keep one per thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import pyopencl as cl
+
+from clconv.program.build import build
+from clconv.program.device import Device, describe, select_device
+from clconv.program.plan import Launch, Plan, Size3
+
+QUEUES_REMEMBERED = 16  # per thread
+PLANS_REMEMBERED = 512  # per context
+
+
+@dataclass(frozen=True, slots=True)
+class BoundLaunch:
+    """A launch whose kernel is built and whose scalars are set; buffers are set at each run."""
+
+    kernel: cl.Kernel
+    global_size: Size3
+    local_size: Size3
+    buffers: tuple[tuple[int, str], ...]  # argument position, buffer name
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPlan:
+    """A plan ready to run in one context."""
+
+    plan: Plan
+    launches: tuple[BoundLaunch, ...]
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything that belongs to one queue of one thread."""
+
+    device: Device
+    queue: cl.CommandQueue
+    opencl: cl.Context  # held: a queue of Intel's CPU runtime does not keep its context alive
+    plans: OrderedDict[object, BoundPlan] = field(default_factory=OrderedDict)
+    _scratch: dict[str, cl.Buffer] = field(default_factory=dict)
+    _last: list[cl.Event] = field(default_factory=list)
+
+    def bind(self, plan: Plan) -> BoundPlan:
+        """Build the kernels of `plan` and fix their scalar arguments."""
+        return BoundPlan(plan, tuple(self._bind(launch) for launch in plan.launches))
+
+    def _bind(self, launch: Launch) -> BoundLaunch:
+        program = build(self.opencl, self.device, launch.source, launch.macros)
+        kernel = cl.Kernel(program, launch.kernel)
+        buffers = []
+        for position, argument in enumerate(launch.arguments):
+            if isinstance(argument, str):
+                buffers.append((position, argument))
+            else:
+                kernel.set_arg(position, np.int32(argument))
+        return BoundLaunch(kernel, launch.global_size, launch.local_size, tuple(buffers))
+
+    def remember(self, key: object, plan: BoundPlan) -> BoundPlan:
+        """Keep `plan` under `key`, forgetting the one that was used longest ago if need be."""
+        self.plans[key] = plan
+        if len(self.plans) > PLANS_REMEMBERED:
+            self.plans.popitem(last=False)
+        return plan
+
+    def run(
+        self,
+        bound: BoundPlan,
+        tensors: Mapping[str, cl.Buffer],
+        wait_for: Sequence[cl.Event] = (),
+    ) -> cl.Event:
+        """Enqueue the plan's launches in order and return the event of the last one.
+
+        Nothing waits. On an out-of-order queue the launches are chained by events, this call's
+        first one after the previous call's last: they share scratch memory.
+        """
+        buffers = {**tensors, **self._workspace(bound.plan)}
+        waits = [*wait_for, *self._last]
+        for launch in bound.launches:
+            for position, name in launch.buffers:
+                launch.kernel.set_arg(position, buffers[name])
+            event = cl.enqueue_nd_range_kernel(
+                self.queue, launch.kernel, launch.global_size, launch.local_size, wait_for=waits
+            )
+            waits = [event] if self._out_of_order else []
+        self._last = waits
+        return event
+
+    @property
+    def _out_of_order(self) -> bool:
+        flag = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
+        return bool(self.queue.properties & flag)
+
+    def _workspace(self, plan: Plan) -> dict[str, cl.Buffer]:
+        """Return the plan's scratch buffers; they grow as needed and are kept between calls."""
+        for name, size_bytes in plan.workspace.items():
+            if name not in self._scratch or self._scratch[name].size < size_bytes:
+                flags = cl.mem_flags.READ_WRITE
+                self._scratch.pop(name, None)
+                self._scratch[name] = cl.Buffer(self.opencl, flags, size_bytes)
+        return {name: self._scratch[name] for name in plan.workspace}
+
+
+class _PerThread(threading.local):
+    """The contexts of one thread, by device and by queue."""
+
+    def __init__(self) -> None:
+        self.by_device: dict[Device, Context] = {}
+        self.by_queue: OrderedDict[cl.CommandQueue, Context] = OrderedDict()
+
+
+_contexts = _PerThread()
+_describe = cache(describe)
+
+
+@cache
+def _opencl_context(device: Device) -> cl.Context:
+    return cl.Context([device.handle])
+
+
+def default_context(choice: str | Device | None = None) -> Context:
+    """Return this thread's context for a device (see `select_device` for `choice`)."""
+    device = select_device(choice)
+    if device not in _contexts.by_device:
+        opencl = _opencl_context(device)
+        queue = cl.CommandQueue(opencl, device.handle)
+        _contexts.by_device[device] = Context(device, queue, opencl)
+    return _contexts.by_device[device]
+
+
+def context_of(queue: cl.CommandQueue) -> Context:
+    """Return this thread's context for the caller's own queue."""
+    known = _contexts.by_queue
+    if queue not in known:
+        known[queue] = Context(_describe(queue.device), queue, queue.context)
+        if len(known) > QUEUES_REMEMBERED:
+            known.popitem(last=False)
+    known.move_to_end(queue)
+    return known[queue]

@@ -1,0 +1,170 @@
+"""OpenCL devices: what they can do, and which one is taken."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+import pyopencl as cl
+
+from clconv.errors import NoDeviceError
+from clconv.program.drivers import expose_installed_drivers
+from clconv.program.quirks import KNOWN_BAD, SLOW, find_quirk
+
+Kind = Literal["discrete GPU", "integrated GPU", "CPU", "accelerator"]
+RANK: tuple[Kind, ...] = ("discrete GPU", "integrated GPU", "CPU", "accelerator")
+CHOICE_VARIABLE = "CLCONV_DEVICE"
+
+NO_DEVICE = """no OpenCL device was found. Install a driver:
+  Linux    CPU: pip install 'clconv[cpu]'   (x86-64), or apt install pocl-opencl-icd
+           GPU: apt install nvidia-opencl-icd, intel-opencl-icd or rocm-opencl-icd
+  macOS    pip install 'pyopencl[pocl]' for the CPU; Apple's own driver is part of the system
+  Windows  the graphics driver brings OpenCL; for a CPU install Intel's CPU Runtime for OpenCL"""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One OpenCL device and what of it matters for convolution."""
+
+    index: str  # "platform:device", as CLCONV_DEVICE takes it
+    platform: str
+    name: str
+    kind: Kind
+    version: str  # of the platform, which tells implementations apart
+    driver_version: str
+    compute_units: int
+    simd_width_f32: int  # native vector width for float, in elements
+    simd_width_f64: int
+    local_memory_bytes: int
+    global_memory_bytes: int
+    max_allocation_bytes: int
+    max_work_group_size: int
+    fp16: bool
+    fp64: bool
+    sub_groups: bool
+    rounds_division: bool  # float division can be built correctly rounded
+    shares_host_memory: bool
+    handle: cl.Device = field(repr=False, compare=True)
+
+    @property
+    def known_bad(self) -> str | None:
+        """Why this device is never chosen silently, if so."""
+        quirk = find_quirk(KNOWN_BAD, self.platform, self.version)
+        return quirk.text if quirk else None
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the kernels meant for CPUs fit: one work-item per work-group, wide vectors."""
+        return self.kind == "CPU"
+
+    def rank(self) -> tuple[bool, bool, int]:
+        """Return the sort key of the default choice, best first."""
+        slow = find_quirk(SLOW, self.platform, self.version) is not None
+        return (self.known_bad is not None, slow, RANK.index(self.kind))
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.platform}, {self.index})"
+
+
+@cache
+def devices() -> tuple[Device, ...]:
+    """List every OpenCL device of every platform, in the loader's order.
+
+    A platform that lists no device or fails while asked (Mesa's old Clover does) is passed over.
+    """
+    expose_installed_drivers()
+    found = []
+    try:
+        platforms = cl.get_platforms()
+    except cl.Error:  # the loader's answer to "no driver at all" is an error
+        platforms = []
+    for p, platform in enumerate(platforms):
+        try:
+            handles = platform.get_devices()
+        except cl.Error:
+            continue
+        found += [describe(handle, f"{p}:{d}") for d, handle in enumerate(handles)]
+    return tuple(found)
+
+
+def describe(handle: cl.Device, index: str = "?:?") -> Device:
+    """Read the facts of one device; asked once, they do not change."""
+    extensions = handle.extensions.split()
+    rounded = handle.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+    return Device(
+        index=index,
+        platform=handle.platform.name.strip(),
+        name=handle.name.strip(),
+        kind=_kind(handle),
+        version=f"{handle.platform.version} {handle.driver_version}",
+        driver_version=handle.driver_version,
+        compute_units=handle.max_compute_units,
+        simd_width_f32=max(handle.native_vector_width_float, 1),
+        simd_width_f64=max(handle.native_vector_width_double, 1),
+        local_memory_bytes=handle.local_mem_size,
+        global_memory_bytes=handle.global_mem_size,
+        max_allocation_bytes=handle.max_mem_alloc_size,
+        max_work_group_size=handle.max_work_group_size,
+        fp16="cl_khr_fp16" in extensions,
+        fp64="cl_khr_fp64" in extensions,
+        sub_groups="cl_khr_subgroups" in extensions or "cl_intel_subgroups" in extensions,
+        rounds_division=bool(rounded),
+        shares_host_memory=bool(handle.host_unified_memory),
+        handle=handle,
+    )
+
+
+def _kind(handle: cl.Device) -> Kind:
+    if handle.type & cl.device_type.GPU:
+        return "integrated GPU" if handle.host_unified_memory else "discrete GPU"
+    return "CPU" if handle.type & cl.device_type.CPU else "accelerator"
+
+
+def select_device(choice: str | Device | None = None) -> Device:
+    """Return the device that `choice`, else CLCONV_DEVICE, else the rank names.
+
+    Parameters
+    ----------
+    choice : a Device; a substring of a platform's or a device's name, case ignored; or
+        "platform:device" numbers as `clconv.devices()` lists them
+
+    Raises
+    ------
+    NoDeviceError : there is no device, none matches, or only known-bad ones are left by default
+    """
+    if isinstance(choice, Device):
+        return choice
+    if choice is not None and not isinstance(choice, str):
+        raise TypeError(f"device must be a Device or a str, got {type(choice).__name__}")
+    return _select(choice or os.environ.get(CHOICE_VARIABLE))
+
+
+@cache
+def _select(wanted: str | None) -> Device:
+    found = sorted(devices(), key=Device.rank)
+    if not found:
+        raise NoDeviceError(NO_DEVICE)
+    return _named(wanted, found) if wanted else _best(found[0])
+
+
+def _named(wanted: str, found: list[Device]) -> Device:
+    for device in found:
+        text = f"{device.platform} {device.name}".lower()
+        if wanted == device.index or wanted.lower() in text:
+            if device.known_bad:
+                warnings.warn(f"{device}: {device.known_bad}", RuntimeWarning, stacklevel=4)
+            return device
+    listing = "\n".join(f"  {device}" for device in found)
+    raise NoDeviceError(f"no OpenCL device matches {wanted!r}; there are\n{listing}")
+
+
+def _best(device: Device) -> Device:
+    if device.known_bad:
+        raise NoDeviceError(
+            f"the only OpenCL device is known to be bad: {device}: {device.known_bad}."
+            f" Set {CHOICE_VARIABLE}={device.index} to use it all the same.\n{NO_DEVICE}"
+        )
+    return device

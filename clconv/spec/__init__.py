@@ -1,0 +1,1 @@
+"""Whole-number facts about convolution problems: no arrays, no OpenCL."""

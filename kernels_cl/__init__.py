@@ -1,0 +1,1 @@
+"""OpenCL C sources, read by clconv.program.source; no Python lives here."""

@@ -1,0 +1,49 @@
+/* im2col: unfold image patches into a matrix; col2im: its adjoint, which adds them back.
+ *
+ *   col[b, c*TAPS + t, l] = x[b, c, pixel of tap t in window l], or 0 outside the image
+ *   x[b, c, pixel]        = sum over t = 0, 1, ... of col[b, c*TAPS + t, the window whose tap t
+ *                           lies on pixel, where there is one]
+ *
+ * col2im gathers, so that no two work-items write one element: no atomics, same bits every run.
+ * It serves the public operator and the backward-data product, whose matrix holds the batch
+ * beside the positions and perhaps only some channels of each group: element (row, b, l) of
+ * col stands at b*col_batch + row*col_row + l, and channel c of the `taken` channels of each
+ * group is channel c/taken*group + skip + c % taken of x.
+ *
+ * Launch  im2col: global (POSITIONS, C*TAPS, batch); col2im: global (PIXELS, C, batch), with C
+ *         the channels in col; each rounded up to local in its first axis; one work-item writes
+ *         one element.
+ * Macros  REAL: element type. Window: see common/window.clh.
+ * Source  Chellapilla, Puri & Simard, "High performance convolutional neural networks", 2006.
+ */
+#include "common/window.clh"
+
+kernel void im2col(global const REAL *x, global REAL *col, WINDOW_SIZES)
+{
+    const int l = get_global_id(0), row = get_global_id(1), b = get_global_id(2);
+    const int rows = get_global_size(1);
+    if (l >= POSITIONS)
+        return;
+    const Place corner = corner_of(place_of(l, OH, OW), PD, PH, PW);
+    const Place pixel = pixel_of(corner, tap_of(row % TAPS));
+    const int plane = b*(rows/TAPS) + row/TAPS;
+    col[(b*rows + row)*POSITIONS + l] =
+        inside(pixel, ID, IH, IW) ? x[plane*PIXELS + flat(pixel, IH, IW)] : (REAL)0;
+}
+
+kernel void col2im(global const REAL *col, global REAL *x, int first, int channels, int taken,
+                   int group, int skip, int col_batch, int col_row, WINDOW_SIZES)
+{
+    const int i = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
+    if (i >= PIXELS)
+        return;
+    const Place pixel = place_of(i, IH, IW);
+    REAL sum = 0;
+    for (int t = 0; t < TAPS; t++) {
+        Place window;
+        if (window_over(pixel, tap_of(t), OD, OH, OW, PD, PH, PW, &window))
+            sum += col[b*col_batch + (c*TAPS + t)*col_row + flat(window, OH, OW)];
+    }
+    const int plane = (first + b)*channels + c/taken*group + skip + c % taken;
+    x[plane*PIXELS + i] = sum;
+}
