@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.base import Limits
-from clconv.algorithms.direct import conv_macros
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan
+from clconv.spec.dtypes import dtype_named
 from clconv.spec.problem import ConvProblem, Problem
 
 
@@ -32,22 +32,26 @@ class Depthwise:
         sizes, arguments = {
             "forward": (
                 (prod(geometry.output[:-1]), p.outputs, p.batch),
-                ("x", "w", "bias" if p.bias else "y", "y", multiplier),
+                ("x", "w", "bias" if p.bias else "y", "y", multiplier, int(p.flip), int(p.bias)),
             ),
             "backward_data": (
                 (prod(geometry.input[:-1]), p.channels, p.batch),
-                ("dy", "w", "dx", multiplier),
+                ("dy", "w", "dx", multiplier, int(p.flip)),
             ),
             "backward_weights": (
                 (geometry.taps, p.outputs, 1),
-                ("x", "dy", "dw", p.batch, multiplier),
+                ("x", "dy", "dw", p.batch, multiplier, int(p.flip)),
             ),
         }[p.direction]
         width = device.simd_width_f64 if p.dtype == "float64" else device.simd_width_f32
         launch = Launch(
             source="depthwise/depthwise.cl",
             kernel=f"depthwise_{p.direction}",
-            macros={**conv_macros(p), "VW": min(max(width, 4), 16)},
+            macros={
+                "REAL": dtype_named(p.dtype).c_type,
+                "VW": min(max(width, 4), 16),
+                **geometry.macros(),
+            },
             global_size=sizes,
             local_size=(1, 1, 1),
             arguments=arguments + geometry.scalars(),

@@ -29,34 +29,24 @@ class Direct:
         sizes, arguments = {
             "forward": (
                 (geometry.positions, p.outputs, p.batch),
-                ("x", "w", "bias" if p.bias else "y", "y", Cg, Og),
+                ("x", "w", "bias" if p.bias else "y", "y", Cg, Og, int(p.flip), int(p.bias)),
             ),
             "backward_data": (
                 (geometry.pixels, p.channels, p.batch),
-                ("dy", "w", "dx", Cg, Og),
+                ("dy", "w", "dx", Cg, Og, int(p.flip)),
             ),
             "backward_weights": (
                 (geometry.taps, Cg, p.outputs),
-                ("x", "dy", "dw", p.batch, p.groups, Og),
+                ("x", "dy", "dw", p.batch, p.groups, Og, int(p.flip)),
             ),
         }[p.direction]
         global_size, local_size = line_of_groups(*sizes)
         launch = Launch(
             source="direct/direct.cl",
             kernel=f"direct_{p.direction}",
-            macros=conv_macros(p),
+            macros={"REAL": dtype_named(p.dtype).c_type},
             global_size=global_size,
             local_size=local_size,
-            arguments=arguments + geometry.scalars(),
+            arguments=arguments + geometry.scalars(generic=True),
         )
         return Plan(problem, self.name, (launch,))
-
-
-def conv_macros(problem: ConvProblem) -> dict[str, int | str]:
-    """Return the macros that the direct and depthwise kernels share."""
-    return {
-        "REAL": dtype_named(problem.dtype).c_type,
-        "FLIP": int(problem.flip),
-        "HAS_BIAS": int(problem.bias),
-        **problem.geometry.macros(),
-    }

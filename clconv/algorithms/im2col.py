@@ -108,8 +108,11 @@ def unfold_launch(problem: ConvProblem, kernel: str, nr: int, first: int, count:
     return Launch(
         source="im2col/panels.cl",
         kernel=kernel,
-        macros={**_macros(problem.dtype, geometry), "NR": nr, "BLOCK": block},
+        macros={**_macros(problem.dtype, geometry), "NR": nr},
         global_size=(*size, problem.groups),
         local_size=(1, 1, 1),
-        arguments=("x", "columns", channels, problem.groups, first, count, *geometry.scalars()),
+        arguments=(
+            *("x", "columns", channels, problem.groups, first, count, block),
+            *geometry.scalars(),
+        ),
     )

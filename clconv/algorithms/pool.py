@@ -44,7 +44,7 @@ def _window_launch(problem: PoolProblem, device: Device) -> Launch:
         macros["COUNT_PAD"] = int(problem.count_include_pad)
         macros["EXACT_DIVIDE"] = int(device.rounds_division or problem.dtype == "float64")
         high = three_axes(tuple(pair[1] for pair in geometry.padding), 0)
-        arguments = ("x", "y", *geometry.scalars(), *high)
+        arguments = ("x", "y", *high, *geometry.scalars())
     items = geometry.pixels if operator == "avg_pool_backward" else geometry.positions
     global_size, local_size = line_of_groups(items, problem.batch * problem.channels)
     return Launch(

@@ -105,7 +105,7 @@ class Geometry:
         return prod(self.input)
 
     def macros(self) -> dict[str, int]:
-        """Return the compile-time facts as kernels name them (see common/window.clh)."""
+        """Return filter, stride and dilation as kernels name them (see common/window.clh)."""
         named = {"F": self.kernel, "S": self.stride, "D": self.dilation}
         return {
             prefix + axis: size
@@ -113,10 +113,14 @@ class Geometry:
             for axis, size in zip("DHW", three_axes(sizes, 1), strict=True)
         }
 
-    def scalars(self) -> Sizes:
-        """Return the run-time sizes: input, output and low padding, three axes each."""
+    def scalars(self, generic: bool = False) -> Sizes:
+        """Return the run-time sizes: input, output and low padding, three axes each.
+
+        A `generic` kernel, built without `macros`, takes those as run-time sizes too.
+        """
         low = tuple(pair[0] for pair in self.padding)
-        return three_axes(self.input, 1) + three_axes(self.output, 1) + three_axes(low, 0)
+        sizes = three_axes(self.input, 1) + three_axes(self.output, 1) + three_axes(low, 0)
+        return sizes + tuple(self.macros().values()) if generic else sizes
 
 
 def three_axes(sizes: Sizes, fill: int) -> Sizes:

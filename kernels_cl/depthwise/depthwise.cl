@@ -6,38 +6,41 @@
  *
  * M = O/C is the channel multiplier. A product with the im2col matrix would be one row high; here
  * a vector of neighbouring results takes each tap's pixels as a (mostly unaligned) vector load.
- * The vectors' lanes are summed in lane order, so the bits are the same every run.
+ * The vectors' lanes are summed in lane order, so the bits are the same every run. flip: filters are stored
+ * reversed.
  *
  * Launch  forward: global (OD*OH, O, batch), a work-item a row of y
  *         backward_data: global (ID*IH, C, batch), a work-item a row of dx
- *         backward_weights: global (TAPS, O, 1), a work-item an element of dw
+ *         backward_weights: global (taps, O, 1), a work-item an element of dw
  *         local (1, 1, 1)
- * Macros  REAL, VW: see common/types.clh. FLIP: 1 reads and writes filters reversed.
- *         HAS_BIAS: 1 adds bias. Window: see common/window.clh.
+ * Macros  REAL, VW: see common/types.clh. Window: see common/window.clh.
  */
 #include "common/types.clh"
 #include "common/rows.clh"
 #include "common/window.clh"
 
 kernel void depthwise_forward(global const REAL *x, global const REAL *w, global const REAL *bias,
-                              global REAL *y, int M, WINDOW_SIZES)
+                              global REAL *y, int M, int flip,
+                              int has_bias, WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const int taps = volume(win.filter), pixels = volume(win.in);
     const int row = get_global_id(0), o = get_global_id(1), b = get_global_id(2);
     const int outputs = get_global_size(1);
     const Place position = {row/OH, row % OH, 0};
-    const Place corner = corner_of(position, PD, PH, PW);
-    x += (b*(outputs/M) + o/M)*PIXELS;
-    w += o*TAPS;
+    const Place corner = corner_of(win, position);
+    x += (b*(outputs/M) + o/M)*pixels;
+    w += o*taps;
     y += ((b*outputs + o)*OD*OH + row)*OW;
     for (int q = 0; q < OW; q += VW) {
-        VEC sum = (VEC)(HAS_BIAS ? bias[o] : (REAL)0);
+        VEC sum = (VEC)(has_bias ? bias[o] : (REAL)0);
         for (int i = 0; i < FD*FH; i++) {
             const int d = corner.d + i/FH*DD, h = corner.h + i % FH*DH;
             if (d < 0 || d >= ID || h < 0 || h >= IH)
                 continue;
             for (int j = 0; j < FW; j++) {
                 const VEC pixels = load_row(x + (d*IH + h)*IW, q*SW - PW + j*DW, SW, IW);
-                sum = fma(pixels, (VEC)(w[STORED_TAP(i*FW + j)]), sum);
+                sum = fma(pixels, (VEC)(w[stored_tap(i*FW + j, taps, flip)]), sum);
             }
         }
         store_row(sum, y + q, OW - q);
@@ -45,13 +48,15 @@ kernel void depthwise_forward(global const REAL *x, global const REAL *w, global
 }
 
 kernel void depthwise_backward_data(global const REAL *dy, global const REAL *w, global REAL *dx,
-                                    int M, WINDOW_SIZES)
+                                    int M, int flip, WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const int taps = volume(win.filter), positions = volume(win.out);
     const int row = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
     const int channels = get_global_size(1);
     const Place pixel = {row/IH, row % IH, 0};
-    dy += (b*channels + c)*M*POSITIONS;
-    w += c*M*TAPS;
+    dy += (b*channels + c)*M*positions;
+    w += c*M*taps;
     dx += ((b*channels + c)*ID*IH + row)*IW;
     for (int q = 0; q < IW; q += VW) {
         VEC sum = (VEC)(0);
@@ -63,7 +68,7 @@ kernel void depthwise_backward_data(global const REAL *dy, global const REAL *w,
                 global const REAL *from = dy + ((m*OD + d/SD)*OH + h/SH)*OW;
                 for (int j = 0; j < FW; j++) {
                     const VEC adjoints = load_row_spread(from, q + PW - j*DW, SW, OW);
-                    sum = fma(adjoints, (VEC)(w[m*TAPS + STORED_TAP(i*FW + j)]), sum);
+                    sum = fma(adjoints, (VEC)(w[m*taps + stored_tap(i*FW + j, taps, flip)]), sum);
                 }
             }
         store_row(sum, dx + q, IW - q);
@@ -71,10 +76,13 @@ kernel void depthwise_backward_data(global const REAL *dy, global const REAL *w,
 }
 
 kernel void depthwise_backward_weights(global const REAL *x, global const REAL *dy,
-                                       global REAL *dw, int batch, int M, WINDOW_SIZES)
+                                       global REAL *dw, int batch, int M, int flip,
+                                       WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const int taps = volume(win.filter);
     const int t = get_global_id(0), o = get_global_id(1), outputs = get_global_size(1);
-    const Place tap = tap_of(t);
+    const Place tap = place_of(t, win.filter);
     VEC sum = (VEC)(0);
     for (int row = 0; row < batch*OD*OH; row++) {
         const int b = row/(OD*OH), p = row % (OD*OH);
@@ -92,5 +100,5 @@ kernel void depthwise_backward_weights(global const REAL *x, global const REAL *
     STORE_VEC(sum, lanes);
     for (int i = 0; i < VW; i++)
         total += lanes[i];
-    dw[o*TAPS + STORED_TAP(t)] = total;
+    dw[o*taps + stored_tap(t, taps, flip)] = total;
 }

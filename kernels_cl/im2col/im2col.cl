@@ -1,7 +1,7 @@
 /* im2col: unfold image patches into a matrix; col2im: its adjoint, which adds them back.
  *
- *   col[b, c*TAPS + t, l] = x[b, c, pixel of tap t in window l], or 0 outside the image
- *   x[b, c, pixel]        = sum over t = 0, 1, ... of col[b, c*TAPS + t, the window whose tap t
+ *   col[b, c*taps + t, l] = x[b, c, pixel of tap t in window l], or 0 outside the image
+ *   x[b, c, pixel]        = sum over t = 0, 1, ... of col[b, c*taps + t, the window whose tap t
  *                           lies on pixel, where there is one]
  *
  * col2im gathers, so that no two work-items write one element: no atomics, same bits every run.
@@ -10,7 +10,7 @@
  * col stands at b*col_batch + row*col_row + l, and channel c of the `taken` channels of each
  * group is channel c/taken*group + skip + c % taken of x.
  *
- * Launch  im2col: global (POSITIONS, C*TAPS, batch); col2im: global (PIXELS, C, batch), with C
+ * Launch  im2col: global (positions, C*taps, batch); col2im: global (pixels, C, batch), with C
  *         the channels in col; each rounded up to local in its first axis; one work-item writes
  *         one element.
  * Macros  REAL: element type. Window: see common/window.clh.
@@ -18,32 +18,36 @@
  */
 #include "common/window.clh"
 
-kernel void im2col(global const REAL *x, global REAL *col, WINDOW_SIZES)
+kernel void im2col(global const REAL *x, global REAL *col, WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const int taps = volume(win.filter), pixels = volume(win.in), positions = volume(win.out);
     const int l = get_global_id(0), row = get_global_id(1), b = get_global_id(2);
     const int rows = get_global_size(1);
-    if (l >= POSITIONS)
+    if (l >= positions)
         return;
-    const Place corner = corner_of(place_of(l, OH, OW), PD, PH, PW);
-    const Place pixel = pixel_of(corner, tap_of(row % TAPS));
-    const int plane = b*(rows/TAPS) + row/TAPS;
-    col[(b*rows + row)*POSITIONS + l] =
-        inside(pixel, ID, IH, IW) ? x[plane*PIXELS + flat(pixel, IH, IW)] : (REAL)0;
+    const Place corner = corner_of(win, place_of(l, win.out));
+    const Place pixel = pixel_of(win, corner, place_of(row % taps, win.filter));
+    const int plane = b*(rows/taps) + row/taps;
+    col[(b*rows + row)*positions + l] =
+        inside(pixel, win.in) ? x[plane*pixels + flat(pixel, win.in)] : (REAL)0;
 }
 
 kernel void col2im(global const REAL *col, global REAL *x, int first, int channels, int taken,
-                   int group, int skip, int col_batch, int col_row, WINDOW_SIZES)
+                   int group, int skip, int col_batch, int col_row, WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const int taps = volume(win.filter), pixels = volume(win.in);
     const int i = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
-    if (i >= PIXELS)
+    if (i >= pixels)
         return;
-    const Place pixel = place_of(i, IH, IW);
+    const Place pixel = place_of(i, win.in);
     REAL sum = 0;
-    for (int t = 0; t < TAPS; t++) {
+    for (int t = 0; t < taps; t++) {
         Place window;
-        if (window_over(pixel, tap_of(t), OD, OH, OW, PD, PH, PW, &window))
-            sum += col[b*col_batch + (c*TAPS + t)*col_row + flat(window, OH, OW)];
+        if (window_over(win, pixel, place_of(t, win.filter), &window))
+            sum += col[b*col_batch + (c*taps + t)*col_row + flat(window, win.out)];
     }
     const int plane = (first + b)*channels + c/taken*group + skip + c % taken;
-    x[plane*PIXELS + i] = sum;
+    x[plane*pixels + i] = sum;
 }

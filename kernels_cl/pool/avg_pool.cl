@@ -6,7 +6,7 @@
  * divisor(l) counts the taps of the window inside the image or, with COUNT_PAD, inside the padded
  * image: a window that overhangs it (ceil_mode) is cut off there.
  *
- * Launch  avg_pool: global (POSITIONS, planes, 1); avg_pool_backward: global (PIXELS, planes, 1);
+ * Launch  avg_pool: global (positions, planes, 1); avg_pool_backward: global (pixels, planes, 1);
  *         each rounded up to local in its first axis; one work-item writes one element.
  * Macros  REAL: element type. COUNT_PAD: 1 counts padding. EXACT_DIVIDE: 0 where the device's
  *         division is not correctly rounded. Window: see common/window.clh.
@@ -33,50 +33,55 @@ static inline int count_axis(int corner, int taps, int dilation, int low, int hi
     return count;
 }
 
-static inline REAL divisor(Place corner, int ID, int IH, int IW, int PD, int PH, int PW,
-                           int QD, int QH, int QW)
+static inline REAL divisor(Window win, Place corner, Place high)
 {
-    if (COUNT_PAD)
-        return (REAL)count_axis(corner.d, FD, DD, -PD, ID + QD)
-            *count_axis(corner.h, FH, DH, -PH, IH + QH)
-            *count_axis(corner.w, FW, DW, -PW, IW + QW);
-    return (REAL)count_axis(corner.d, FD, DD, 0, ID)*count_axis(corner.h, FH, DH, 0, IH)
-        *count_axis(corner.w, FW, DW, 0, IW);
+#if COUNT_PAD
+    const Place from = {-win.pad.d, -win.pad.h, -win.pad.w};
+    const Place to = {win.in.d + high.d, win.in.h + high.h, win.in.w + high.w};
+#else
+    const Place from = {0, 0, 0}, to = win.in;
+#endif
+    return (REAL)(count_axis(corner.d, win.filter.d, win.dilation.d, from.d, to.d)
+                  *count_axis(corner.h, win.filter.h, win.dilation.h, from.h, to.h)
+                  *count_axis(corner.w, win.filter.w, win.dilation.w, from.w, to.w));
 }
 
-/* QD, QH, QW: the high padding. */
-kernel void avg_pool(global const REAL *x, global REAL *y, WINDOW_SIZES, int QD, int QH, int QW)
+/* HD, HH, HW: the high padding. */
+kernel void avg_pool(global const REAL *x, global REAL *y, int HD, int HH, int HW, WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const Place high = {HD, HH, HW};
+    const int taps = volume(win.filter), positions = volume(win.out);
     const int l = get_global_id(0), plane = get_global_id(1);
-    if (l >= POSITIONS)
+    if (l >= positions)
         return;
-    const Place corner = corner_of(place_of(l, OH, OW), PD, PH, PW);
-    x += plane*PIXELS;
+    const Place corner = corner_of(win, place_of(l, win.out));
+    x += plane*volume(win.in);
     REAL sum = 0;
-    for (int t = 0; t < TAPS; t++) {
-        const Place pixel = pixel_of(corner, tap_of(t));
-        if (inside(pixel, ID, IH, IW))
-            sum += x[flat(pixel, IH, IW)];
+    for (int t = 0; t < taps; t++) {
+        const Place pixel = pixel_of(win, corner, place_of(t, win.filter));
+        if (inside(pixel, win.in))
+            sum += x[flat(pixel, win.in)];
     }
-    y[plane*POSITIONS + l] = divided(sum, divisor(corner, ID, IH, IW, PD, PH, PW, QD, QH, QW));
+    y[plane*positions + l] = divided(sum, divisor(win, corner, high));
 }
 
-kernel void avg_pool_backward(global const REAL *dy, global REAL *dx, WINDOW_SIZES,
-                              int QD, int QH, int QW)
+kernel void avg_pool_backward(global const REAL *dy, global REAL *dx, int HD, int HH, int HW,
+                              WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const Place high = {HD, HH, HW};
+    const int taps = volume(win.filter), pixels = volume(win.in);
     const int i = get_global_id(0), plane = get_global_id(1);
-    if (i >= PIXELS)
+    if (i >= pixels)
         return;
-    const Place pixel = place_of(i, IH, IW);
-    dy += plane*POSITIONS;
+    const Place pixel = place_of(i, win.in);
+    dy += plane*volume(win.out);
     REAL sum = 0;
-    for (int t = 0; t < TAPS; t++) {
+    for (int t = 0; t < taps; t++) {
         Place window;
-        if (!window_over(pixel, tap_of(t), OD, OH, OW, PD, PH, PW, &window))
-            continue;
-        const Place corner = corner_of(window, PD, PH, PW);
-        sum += divided(dy[flat(window, OH, OW)],
-                       divisor(corner, ID, IH, IW, PD, PH, PW, QD, QH, QW));
+        if (window_over(win, pixel, place_of(t, win.filter), &window))
+            sum += divided(dy[flat(window, win.out)], divisor(win, corner_of(win, window), high));
     }
-    dx[plane*PIXELS + i] = sum;
+    dx[plane*pixels + i] = sum;
 }

@@ -5,32 +5,34 @@
  *                  over every number, the last NaN over the others. A window that touches no
  *                  pixel gives -infinity and -1.
  *
- * Launch  global (POSITIONS, planes, 1), rounded up to local in its first axis; one work-item
+ * Launch  global (positions, planes, 1), rounded up to local in its first axis; one work-item
  *         writes one element.
  * Macros  REAL: element type. Window: see common/window.clh.
  */
 #include "common/window.clh"
 
-kernel void max_pool(global const REAL *x, global REAL *y, global long *index, WINDOW_SIZES)
+kernel void max_pool(global const REAL *x, global REAL *y, global long *index, WINDOW_ARGUMENTS)
 {
+    const Window win = WINDOW;
+    const int taps = volume(win.filter), pixels = volume(win.in), positions = volume(win.out);
     const int l = get_global_id(0), plane = get_global_id(1);
-    if (l >= POSITIONS)
+    if (l >= positions)
         return;
-    const Place corner = corner_of(place_of(l, OH, OW), PD, PH, PW);
-    x += plane*PIXELS;
+    const Place corner = corner_of(win, place_of(l, win.out));
+    x += plane*pixels;
     REAL best = -INFINITY;
     int where = -1;
-    for (int t = 0; t < TAPS; t++) {
-        const Place pixel = pixel_of(corner, tap_of(t));
-        if (!inside(pixel, ID, IH, IW))
+    for (int t = 0; t < taps; t++) {
+        const Place pixel = pixel_of(win, corner, place_of(t, win.filter));
+        if (!inside(pixel, win.in))
             continue;
-        const int at = flat(pixel, IH, IW);
+        const int at = flat(pixel, win.in);
         const REAL value = x[at];
         if (where < 0 || value > best || isnan(value)) {
             best = value;
             where = at;
         }
     }
-    y[plane*POSITIONS + l] = best;
-    index[plane*POSITIONS + l] = where;
+    y[plane*positions + l] = best;
+    index[plane*positions + l] = where;
 }

@@ -1,0 +1,49 @@
+"""What convolution and pooling are, written to be read.
+
+Convolution has one definition and several faces, and each is a module of its own that gives the
+same numbers:
+
+    windows      which elements a window touches: stride, padding, dilation, and nothing else
+    loops        the definition: one multiplication and one addition at a time
+    conv         a sum over the taps of a filter whose pixels are matrices (what is exported here)
+    conv_matrix  a sparse matrix times the image, whose transpose is the gradient, and is again a
+                 convolution: with the flipped filter
+    im2col       the filters as a matrix, times the matrix of all windows
+    pool         the largest or the mean of every window
+    bounds       how far rounding may carry a result away from these
+    shapes       problems to try it on
+
+`from clconv.reference import conv` gives the function, and so does `im2col`; the rest of those two
+modules is reached by `from clconv.reference.conv import ...`.
+
+Start with `windows` and `loops`. The package needs numpy and scipy, takes and returns numpy
+arrays, and prefers a clear line to a fast one. Results are wider than the arguments: see `arrays`.
+"""
+
+from .conv import (
+    conv,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_backward_bias,
+    conv_backward_data,
+    conv_backward_weights,
+)
+from .im2col import col2im, im2col
+from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
+
+__all__ = [
+    "avg_pool",
+    "avg_pool_backward",
+    "col2im",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_backward_bias",
+    "conv_backward_data",
+    "conv_backward_weights",
+    "im2col",
+    "max_pool",
+    "max_pool_backward",
+]

@@ -1,0 +1,43 @@
+"""The array type, and how wide the sums of this package are kept.
+
+A reference has to be more accurate than what it judges, so every sum here is formed, and
+returned, in a dtype wider than the one the data came in:
+
+    float16, float32      ->  float64          53 bits of significand
+    float64, longdouble   ->  np.longdouble    64 bits on x86, 113 on some machines, 53 on others
+    bool, any integer     ->  int64            exact, as long as the result fits
+
+Nothing is rounded back. Whoever compares a narrow result with a wide one sees the narrow one's
+whole error; `bounds.py` says how large that may be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def wide_dtype(*dtypes: npt.DTypeLike) -> np.dtype[Any]:
+    """The dtype in which sums over products of `dtypes` are kept; see the table above.
+
+    Raises
+    ------
+    ValueError : the common dtype is neither boolean, integer nor real
+    """
+    dtype = np.result_type(*(np.dtype(each) for each in dtypes))
+    if dtype.kind in "biu":
+        return np.dtype(np.int64)
+    if dtype.kind == "f":
+        return np.dtype(np.float64 if dtype.itemsize <= 4 else np.longdouble)
+    raise ValueError(f"dtype {dtype} is not supported: wanted boolean, integer or real floating")
+
+
+def widen(*arrays: npt.ArrayLike) -> tuple[Array, ...]:
+    """All `arrays` in the one wide dtype that fits them together."""
+    converted = [np.asarray(each) for each in arrays]
+    wide = wide_dtype(*(each.dtype for each in converted))
+    return tuple(each.astype(wide) for each in converted)

@@ -1,0 +1,130 @@
+"""reference/bounds.py: the bound holds in any order, and a little more than it is noticed."""
+
+import numpy as np
+import pytest
+
+from clconv.reference import avg_pool, conv, conv_backward_data, loops
+from clconv.reference.arrays import wide_dtype
+from clconv.reference.bounds import exact_integer_limit, gamma, sum_bound, unit_roundoff
+from clconv.reference.im2col import backward_data
+from clconv.reference.shapes import CONV_SHAPES
+
+
+def test_unit_roundoff():
+    assert unit_roundoff("float16") == 2.0**-11
+    assert unit_roundoff("float32") == 2.0**-24
+    assert unit_roundoff("float64") == 2.0**-53
+
+
+def test_gamma():
+    assert gamma(0, "float32") == 0
+    assert gamma(1, "float32") == pytest.approx(2.0**-24)
+    assert gamma(2**23, "float32") == 1
+    assert gamma(10, "float32") > 10 * unit_roundoff("float32")
+    with pytest.raises(ValueError, match="terms=16777216 roundings in float32"):
+        gamma(2**24, "float32")
+
+
+def sums(products):
+    """The same terms added forwards, backwards, in a tree, and in eight lanes."""
+    lanes = [products[lane::8].cumsum()[-1] for lane in range(min(8, len(products)))]
+    in_lanes = np.array(lanes, products.dtype).cumsum()[-1]
+    return [products.cumsum()[-1], products[::-1].cumsum()[-1], products.sum(), in_lanes]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("terms", [1, 7, 64, 501])
+def test_a_sum_in_any_order_is_within_the_bound(dtype, terms):
+    rng = np.random.default_rng(terms)
+    x, w = rng.uniform(-1, 1, (2, 50, terms)).astype(dtype)
+    wide = wide_dtype(dtype)
+    exact = (x.astype(wide) * w.astype(wide)).sum(axis=1)
+    bound = sum_bound((abs(x).astype(wide) * abs(w).astype(wide)).sum(axis=1), terms, dtype)
+    for products, expected, allowed in zip(x * w, exact, bound, strict=True):
+        for actual in sums(products):
+            assert actual.dtype == dtype
+            assert abs(actual.astype(wide) - expected) <= allowed
+
+
+def test_a_term_too_few_is_noticed():
+    # 1 + u rounds to 1 (a tie, to even): every addition loses u, as much as one can
+    K, u = 1000, np.float32(unit_roundoff("float32"))
+    products = np.full(K, u, np.float32)
+    products[0] = 1
+    total = products.cumsum()[-1]
+    assert total == 1
+    exact = products.astype(np.float64).sum()
+    assert exact - total <= sum_bound(exact, K, "float32")
+    assert exact - total > sum_bound(exact, K - 2, "float32")
+
+
+def test_an_error_slightly_over_the_bound_is_noticed():
+    shape = CONV_SHAPES["edges"]["plain"]
+    x, w, _, _ = shape.random_tensors("float32")
+    y = conv(x, w)
+    bound = sum_bound(conv(abs(x), abs(w)), shape.terms("forward"), "float32")
+    assert (abs((y + 0.999 * bound) - y) <= bound).all()
+    assert not (abs((y + 1.001 * bound) - y) <= bound).any()
+
+
+def test_the_bound_is_of_each_element():
+    magnitude = np.array([0.0, 1e-6, 1e6])
+    bound = sum_bound(magnitude, 10, "float32")
+    assert bound[0] == 0
+    assert bound[2] == pytest.approx(1e12 * bound[1])
+
+
+def test_the_bound_has_room_for_the_reference():
+    assert sum_bound(1.0, 5, "float32") > gamma(5, "float32")
+    assert sum_bound(1.0, 5, "float32").dtype == np.float64
+    assert sum_bound(1.0, 5, "float64").dtype == np.longdouble
+
+
+def test_narrow_and_wide_formulations_agree_within_the_bound(monkeypatch):
+    """The loops and GEMM + col2im, made to round to float32, against the wide reference."""
+    shape = CONV_SHAPES["edges"]["groups"]
+    x, w, dy, _ = shape.random_tensors("float32")
+    keywords = shape.keywords()
+    monkeypatch.setattr("clconv.reference.arrays.wide_dtype", lambda *_: np.dtype("float32"))
+    forward = loops.forward(x, w, **keywords)
+    data = backward_data(dy, w, input_shape=x.shape, **keywords)
+    monkeypatch.undo()
+    assert forward.dtype == data.dtype == np.float32
+
+    bound = sum_bound(conv(abs(x), abs(w), **keywords), shape.terms("forward"), "float32")
+    error = abs(forward - conv(x, w, **keywords))
+    assert error.max() > 0
+    assert (error <= bound).all()
+
+    keywords |= {"input_shape": x.shape}
+    magnitude = conv_backward_data(abs(dy), abs(w), **keywords)
+    bound = sum_bound(magnitude, shape.terms("backward_data"), "float32")
+    assert (abs(data - conv_backward_data(dy, w, **keywords)) <= bound).all()
+
+
+def test_average_pooling_is_within_the_bound():
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 1, 300)).astype(np.float32)
+    narrow = x.reshape(1, 1, 60, 5).sum(axis=-1, dtype=np.float32) / np.float32(5)
+    assert narrow.dtype == np.float32
+    bound = sum_bound(avg_pool(abs(x), 5), 5, "float32")
+    assert (abs(narrow - avg_pool(x, 5)) <= bound).all()
+
+
+@pytest.mark.parametrize(
+    ("terms", "dtype", "limit"),
+    [
+        (1, "float32", 4096),
+        (2**24, "float32", 1),
+        (2**22 + 1, "float32", 1),
+        (2**22, "float32", 2),
+        (1, "float64", 94906265),
+        (9, "int8", 3),
+    ],
+)
+def test_exact_integer_limit(terms, dtype, limit):
+    assert exact_integer_limit(terms, dtype) == limit
+
+
+def test_no_exact_integers():
+    with pytest.raises(ValueError, match="terms=2049 products of integers"):
+        exact_integer_limit(2049, "float16")
