@@ -11,7 +11,7 @@ from clconv.spec.problem import Problem
 
 MEBIBYTE = 2**20
 # Chunks of the im2col matrix that stay in a CPU's shared cache between unfolding and product.
-CPU_WORKSPACE_BYTES = 8 * MEBIBYTE
+CPU_WORKSPACE_BYTES = 16 * MEBIBYTE
 GPU_WORKSPACE_BYTES = 256 * MEBIBYTE
 
 

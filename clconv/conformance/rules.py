@@ -8,16 +8,13 @@ adjoint  integer data: <A x, y> = <x, A^T y>, in exact arithmetic, for every lin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from clconv import reference
-from clconv.conformance.operators import Backend, Operator, Shape, Tensors
+from clconv.conformance.calls import Array, Backend, Call
+from clconv.conformance.operators import Shape, Tensors, window_keywords
 from clconv.reference.bounds import sum_bound
 from clconv.reference.shapes import ConvShape
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +26,32 @@ class Finding:
     message: str = ""
 
 
-def check_bits(backend: Backend, operator: Operator, shape: Shape, tensors: Tensors) -> Finding:
-    """Hold the operator to the reference's very values, on integer tensors."""
-    results = operator.apply(backend, shape, tensors)
-    for actual, expected in zip(results, operator.apply(reference, shape, tensors), strict=True):
-        finding = compare_bits(actual, expected)
-        if not finding.passed:
-            return finding
-    return Finding(True, 0.0)
+def check_bits(call: Call) -> Finding:
+    """Hold a call to the reference's very values; the data has to be exact."""
+    pairs = zip(call.results, call.expected(), strict=True)
+    return _worst([compare_bits(actual, expected) for actual, expected in pairs])
+
+
+def check_bound(call: Call) -> Finding:
+    """Hold a call to its derived error bound, element by element."""
+    terms = call.terms()
+    if terms == 0:
+        return check_bits(call)
+    triples = zip(call.results, call.expected(), call.magnitude(), strict=True)
+    return _worst(
+        [
+            compare_within(actual, expected, sum_bound(magnitude, terms, call.dtype))
+            for actual, expected, magnitude in triples
+        ]
+    )
+
+
+def _worst(findings: list[Finding]) -> Finding:
+    return max(findings, key=lambda finding: (not finding.passed, finding.share))
 
 
 def compare_bits(actual: Array, expected: Array) -> Finding:
-    """Compare values that both sides can hold exactly."""
+    """Compare values that both sides can hold exactly; a NaN equals a NaN."""
     if actual.shape != expected.shape:
         return Finding(False, np.inf, f"shape {actual.shape}, expected {expected.shape}")
     wrong = ~((actual == expected) | (np.isnan(actual) & np.isnan(expected)))
@@ -53,26 +64,6 @@ def compare_bits(actual: Array, expected: Array) -> Finding:
         f"{wrong.sum()} of {wrong.size} elements differ, the first at {place}:"
         f" {actual[place]}, expected {expected[place]}",
     )
-
-
-def check_bound(backend: Backend, operator: Operator, shape: Shape, tensors: Tensors) -> Finding:
-    """Hold the operator to its derived error bound, element by element."""
-    results = operator.apply(backend, shape, tensors)
-    expected = operator.apply(reference, shape, tensors)
-    magnitudes = {
-        name: abs(tensor) if tensor.dtype.kind == "f" else tensor
-        for name, tensor in tensors.items()
-    }
-    sizes = operator.apply(reference, shape, magnitudes)
-    findings = []
-    for actual, exact, size in zip(results, expected, sizes, strict=True):
-        if operator.terms(shape) == 0:
-            findings.append(compare_bits(actual, exact))
-        else:
-            dtype = tensors["dy"].dtype
-            allowed = sum_bound(size, operator.terms(shape), dtype)
-            findings.append(compare_within(actual, exact, allowed))
-    return max(findings, key=lambda finding: finding.share)
 
 
 def compare_within(actual: Array, expected: Array, allowed: Array) -> Finding:
@@ -93,47 +84,53 @@ def compare_within(actual: Array, expected: Array, allowed: Array) -> Finding:
         False,
         worst,
         f"{(share > 1).sum()} of {share.size} elements are off, the worst at {place}:"
-        f" {actual[place]}, expected {expected[place]} within {allowed[place]:.3g}",
+        f" {actual[place]}, expected {expected[place]} within {float(allowed[place]):.3g}",
     )
 
 
 def check_adjoint(backend: Backend, shape: Shape, tensors: Tensors) -> Finding:
     """Hold every linear operator of `shape` to its adjoint's identity, in exact integers."""
-    for name, products in adjoint_products(backend, shape, tensors).items():
-        if len(set(products)) > 1:
-            return Finding(False, np.inf, f"{name}: inner products {products} differ")
+    products = (
+        conv_products(backend, shape, tensors)
+        if isinstance(shape, ConvShape)
+        else pool_products(backend, shape, tensors)
+    )
+    for name, values in products.items():
+        if len(set(values)) > 1:
+            return Finding(False, np.inf, f"{name}: inner products {values} differ")
     return Finding(True, 0.0)
 
 
-def adjoint_products(
-    backend: Backend, shape: Shape, tensors: Tensors
-) -> dict[str, tuple[int, ...]]:
-    """Return the inner products that have to be equal, by operator."""
-    t = tensors
-    if isinstance(shape, ConvShape):
-        keywords = shape.keywords()
-        window = {name: keywords[name] for name in ("stride", "padding", "dilation")}
-        y = backend.conv(t["x"], t["w"], **keywords)
-        dx = backend.conv_backward_data(t["dy"], t["w"], input_shape=shape.x_shape, **keywords)
-        dw = backend.conv_backward_weights(t["x"], t["dy"], weight_shape=shape.w_shape, **keywords)
-        biases = np.zeros_like(t["dy"]) + t["bias"].reshape(-1, *[1] * len(shape.spatial))
-        found: dict[str, tuple[int, ...]] = {
-            "conv": (dot(y, t["dy"]), dot(t["x"], dx), dot(t["w"], dw)),
-            "bias": (dot(biases, t["dy"]), dot(t["bias"], backend.conv_backward_bias(t["dy"]))),
-            "im2col": (
-                dot(backend.im2col(t["x"], shape.kernel, **window), t["cols"]),
-                dot(t["x"], backend.col2im(t["cols"], shape.spatial, shape.kernel, **window)),
-            ),
-        }
-        return found
-    y, indices = backend.max_pool(t["x"], shape.kernel, return_indices=True, **shape.max_keywords())
+Products = dict[str, tuple[int, ...]]  # by operator: inner products that have to be equal
+
+
+def conv_products(f: Backend, shape: ConvShape, t: Tensors) -> Products:
+    """Return the inner products of convolution, bias and im2col with their adjoints."""
+    keywords = shape.keywords()
+    y = f.conv(t["x"], t["w"], **keywords)
+    dx = f.conv_backward_data(t["dy"], t["w"], input_shape=shape.x_shape, **keywords)
+    dw = f.conv_backward_weights(t["x"], t["dy"], weight_shape=shape.w_shape, **keywords)
+    biases = np.zeros_like(t["dy"]) + t["bias"].reshape(-1, *[1] * len(shape.spatial))
+    cols = f.im2col(t["x"], shape.kernel, **window_keywords(shape))
+    image = f.col2im(t["cols"], shape.spatial, shape.kernel, **window_keywords(shape))
+    return {
+        "conv": (dot(y, t["dy"]), dot(t["x"], dx), dot(t["w"], dw)),
+        "bias": (dot(biases, t["dy"]), dot(t["bias"], f.conv_backward_bias(t["dy"]))),
+        "im2col": (dot(cols, t["cols"]), dot(t["x"], image)),
+    }
+
+
+def pool_products(f: Backend, shape: Shape, t: Tensors) -> Products:
+    """Return the inner products of pooling with its adjoints, max pooling's at fixed indices."""
+    assert not isinstance(shape, ConvShape)
+    y, indices = f.max_pool(t["x"], shape.kernel, return_indices=True, **shape.max_keywords())
     y = np.where(indices < 0, 0, y)  # a window without pixels selects nothing
-    dx = backend.max_pool_backward(t["dy"], indices, input_shape=shape.x_shape)
-    found = {"max_pool": (dot(y, t["dy"]), dot(t["x"], dx))}
+    dx = f.max_pool_backward(t["dy"], indices, input_shape=shape.x_shape)
+    found: Products = {"max_pool": (dot(y, t["dy"]), dot(t["x"], dx))}
     if shape.has_average:
         keywords = shape.avg_keywords()
-        y = backend.avg_pool(t["x"], shape.kernel, **keywords)
-        dx = backend.avg_pool_backward(t["dy"], shape.kernel, input_shape=shape.x_shape, **keywords)
+        y = f.avg_pool(t["x"], shape.kernel, **keywords)
+        dx = f.avg_pool_backward(t["dy"], shape.kernel, input_shape=shape.x_shape, **keywords)
         found["avg_pool"] = (dot(y, t["dy"]), dot(t["x"], dx))
     return found
 

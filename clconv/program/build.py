@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 def build_options(device: Device, macros: Mapping[str, int | str]) -> str:
     """Return the compiler options; OpenCL C 1.2 is what every driver of interest takes."""
-    options = ["-cl-std=CL1.2"]
+    options = ["-cl-std=CL1.2", "-w"]  # PoCL prints its warnings straight to stderr
     if device.rounds_division:
         options.append("-cl-fp32-correctly-rounded-divide-sqrt")
     return " ".join(options + [f"-D{name}={value}" for name, value in sorted(macros.items())])

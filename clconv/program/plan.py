@@ -57,7 +57,10 @@ def round_up(size: int, multiple: int) -> int:
 
 
 def line_of_groups(items: int, *others: int) -> tuple[Size3, Size3]:
-    """Return global and local sizes for a work-item an element, in groups along the first axis."""
-    wide = min(64, 1 << (items - 1).bit_length())
+    """Return global and local sizes for a work-item an element, in groups along the first axis.
+
+    Two group sizes only: PoCL compiles a kernel anew for each.
+    """
+    wide = 64 if items > 16 else 16
     y, z = (*others, 1, 1)[:2]
     return (round_up(items, wide), y, z), (wide, 1, 1)

@@ -15,11 +15,12 @@
  *         local (1, 1, 1)
  * Macros  REAL, VW: see common/types.clh. Window: see common/window.clh.
  */
+#include "common/lone.clh"
 #include "common/types.clh"
 #include "common/rows.clh"
 #include "common/window.clh"
 
-kernel void depthwise_forward(global const REAL *x, global const REAL *w, global const REAL *bias,
+LONE_KERNEL void depthwise_forward(global const REAL *x, global const REAL *w, global const REAL *bias,
                               global REAL *y, int M, int flip,
                               int has_bias, WINDOW_ARGUMENTS)
 {
@@ -47,7 +48,7 @@ kernel void depthwise_forward(global const REAL *x, global const REAL *w, global
     }
 }
 
-kernel void depthwise_backward_data(global const REAL *dy, global const REAL *w, global REAL *dx,
+LONE_KERNEL void depthwise_backward_data(global const REAL *dy, global const REAL *w, global REAL *dx,
                                     int M, int flip, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
@@ -75,7 +76,7 @@ kernel void depthwise_backward_data(global const REAL *dy, global const REAL *w,
     }
 }
 
-kernel void depthwise_backward_weights(global const REAL *x, global const REAL *dy,
+LONE_KERNEL void depthwise_backward_weights(global const REAL *x, global const REAL *dy,
                                        global REAL *dw, int batch, int M, int flip,
                                        WINDOW_ARGUMENTS)
 {

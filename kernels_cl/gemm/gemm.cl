@@ -16,12 +16,12 @@
  * Source  Van Zee & van de Geijn, "BLIS: a framework for rapidly instantiating BLAS
  *         functionality", 2015 (the micro-kernel and its packed panels).
  */
+#include "common/lone.clh"
 #include "common/types.clh"
 
 #define NR (NV*VW)
 
-__attribute__((vec_type_hint(VEC)))
-kernel void gemm(global const REAL *a, global const REAL *b, global const REAL *bias,
+LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const REAL *bias,
                  global REAL *c, int M, int N, int K, int start, int origin, int first,
                  int c_inner, int c_outer, int c_step, int c_row, int c_group)
 {

@@ -12,8 +12,9 @@
  *         writes DEPTH steps of one panel.
  * Macros  REAL: element type. WIDTH: rows of a panel (MR or NR). DEPTH: k-steps a work-item.
  */
+#include "common/lone.clh"
 
-kernel void pack(global const REAL *src, global REAL *dst, int rows, int K, int first, int origin, int group,
+LONE_KERNEL void pack(global const REAL *src, global REAL *dst, int rows, int K, int first, int origin, int group,
                  int row_inner, int row_outer, int row_step,
                  int depth_inner, int depth_outer, int depth_step)
 {

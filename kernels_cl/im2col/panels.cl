@@ -13,11 +13,12 @@
  * Macros  REAL: element type. NR: width of a panel. Window: common/window.clh.
  * Source  Chellapilla, Puri & Simard, "High performance convolutional neural networks", 2006.
  */
+#include "common/lone.clh"
 #include "common/window.clh"
 
 #define OUTSIDE (-(1 << 29)) /* a corner that no tap brings back inside the image */
 
-kernel void im2col_columns(global const REAL *src, global REAL *dst, int C, int groups, int first,
+LONE_KERNEL void im2col_columns(global const REAL *src, global REAL *dst, int C, int groups, int first,
                            int count, int block, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
@@ -60,7 +61,7 @@ kernel void im2col_columns(global const REAL *src, global REAL *dst, int C, int 
     }
 }
 
-kernel void im2col_rows(global const REAL *src, global REAL *dst, int C, int groups, int first,
+LONE_KERNEL void im2col_rows(global const REAL *src, global REAL *dst, int C, int groups, int first,
                         int count, int block, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;

@@ -8,8 +8,9 @@
  * Launch  global (ceil(pixels/span), planes, 1), local (1, 1, 1)
  * Macros  REAL: element type.
  */
+#include "common/lone.clh"
 
-kernel void max_pool_backward(global const REAL *dy, global const long *index, global REAL *dx,
+LONE_KERNEL void max_pool_backward(global const REAL *dy, global const long *index, global REAL *dx,
                               int pixels, int positions, int span)
 {
     const int first = get_global_id(0)*span, plane = get_global_id(1);

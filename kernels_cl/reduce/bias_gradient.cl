@@ -6,8 +6,9 @@
  * Launch  global (O, 1, 1), local (1, 1, 1); one work-item sums one output channel.
  * Macros  REAL: element type. LANES: partial sums, kept in registers.
  */
+#include "common/lone.clh"
 
-kernel void bias_gradient(global const REAL *dy, global REAL *db, int batch, int positions)
+LONE_KERNEL void bias_gradient(global const REAL *dy, global REAL *db, int batch, int positions)
 {
     const int o = get_global_id(0), outputs = get_global_size(0);
     const int whole = positions/LANES*LANES;

@@ -1,0 +1,105 @@
+"""Records calls of a backend's functions, so that each can be asked what it should have given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from clconv import reference
+
+Array = np.ndarray[Any, Any]
+Backend = Any  # has functions named and called as clconv's, on numpy arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a public function and what came back."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+    results: tuple[Array, ...]
+    seconds: float
+
+    def expected(self) -> tuple[Array, ...]:
+        """Return the reference's results, in its wide dtype."""
+        return _tuple(getattr(reference, self.name)(*self.arguments, **self.options))
+
+    def magnitude(self) -> tuple[Array, ...]:
+        """Return the reference's results on absolute values: what rounding errors grow with."""
+        absolute = [
+            abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+            for a in self.arguments
+        ]
+        return _tuple(getattr(reference, self.name)(*absolute, **self.options))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype that was computed in."""
+        dtype: np.dtype[Any] = self.arguments[0].dtype
+        return dtype
+
+    def terms(self) -> int:
+        """Return how many roundings a term may meet; see clconv.reference.bounds. 0: exact."""
+        counts: dict[str, Callable[[], int]] = {
+            "conv": self._conv_terms,
+            "conv_backward_data": lambda: (
+                int(self.arguments[1][:, 0].size) // int(self.options.get("groups", 1))
+            ),
+            "conv_backward_weights": lambda: int(self.arguments[1][:, 0].size),
+            "conv_backward_bias": lambda: int(self.arguments[0][:, 0].size),
+            "im2col": lambda: 0,
+            "col2im": lambda: self._window(2, len(self.arguments[1])),
+            "max_pool": lambda: 0,
+            "max_pool_backward": lambda: int(self.arguments[0][0, 0].size),
+            "avg_pool": lambda: self._window(1, self.arguments[0].ndim - 2),
+            "avg_pool_backward": lambda: self._window(1, self.arguments[0].ndim - 2),
+        }
+        return counts[self.name]()
+
+    def _conv_terms(self) -> int:
+        has_bias = len(self.arguments) > 2 and self.arguments[2] is not None
+        return int(self.arguments[1][0].size) + has_bias
+
+    def _window(self, position: int, rank: int) -> int:
+        kernel = np.broadcast_to(self.arguments[position], rank)
+        return int(kernel.prod())
+
+    def flops(self) -> int:
+        """Return the multiplications and additions of a convolution, 0 for anything else."""
+        if self.name == "conv":
+            return 2 * self.results[0].size * int(self.arguments[1][0].size)
+        if self.name == "conv_backward_data":
+            return 2 * self.arguments[0].size * int(self.arguments[1][0].size)
+        if self.name == "conv_backward_weights":
+            return 2 * self.arguments[1].size * prod(self.options["weight_shape"][1:])
+        return 0
+
+
+class Recorder:
+    """Passes calls on to a backend and keeps a log of them."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.log: list[Call] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(self._backend, name)
+
+        def recorded(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            results = function(*arguments, **options)
+            seconds = time.perf_counter() - start
+            self.log.append(Call(name, arguments, options, _tuple(results), seconds))
+            return results
+
+        return recorded
+
+
+def _tuple(results: Any) -> tuple[Array, ...]:
+    return results if isinstance(results, tuple) else (results,)
