@@ -73,11 +73,11 @@ class Call:
     def flops(self) -> int:
         """Return the multiplications and additions of a convolution, 0 for anything else."""
         if self.name == "conv":
-            return 2 * self.results[0].size * int(self.arguments[1][0].size)
+            return 2 * int(self.results[0].size) * int(self.arguments[1][0].size)
         if self.name == "conv_backward_data":
-            return 2 * self.arguments[0].size * int(self.arguments[1][0].size)
+            return 2 * int(self.arguments[0].size) * int(self.arguments[1][0].size)
         if self.name == "conv_backward_weights":
-            return 2 * self.arguments[1].size * prod(self.options["weight_shape"][1:])
+            return 2 * int(self.arguments[1].size) * int(prod(self.options["weight_shape"][1:]))
         return 0
 
 

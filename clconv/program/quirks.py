@@ -7,32 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """A fault of the implementations whose platform and version contain these substrings."""
+    """A fault of the devices whose platform, name and version contain these substrings."""
 
-    platform: str
-    version: str
     text: str
+    platform: str = ""
+    device: str = ""
+    version: str = ""
 
 
 # Known-bad implementations: never chosen unless asked for by name, and then with a warning.
 KNOWN_BAD = (
     Quirk(
-        platform="Portable Computing Language",
-        version="PoCL 3.0-rc2",
         text="PoCL 3.0-rc2 (PyPI's pocl-binary-distribution) aborts the whole process while"
         " compiling kernels with 16-wide vectors",
+        platform="Portable Computing Language",
+        version="PoCL 3.0-rc2",
+    ),
+    Quirk(  # docs/driver-issues/llvmpipe_loop_limit.py shows it
+        text="llvmpipe ends a work-item's loops after 65535 iterations and says nothing: long sums"
+        " are silently wrong",
+        platform="rusticl",
+        device="llvmpipe",
     ),
 )
 
-# Software rasterisers that offer compute: right, but several times slower than a CPU driver.
-SLOW = (
-    Quirk(platform="rusticl", version="", text="rusticl on llvmpipe emulates a GPU on the CPU"),
-)
 
-
-def find_quirk(table: tuple[Quirk, ...], platform: str, version: str) -> Quirk | None:
-    """Return the first entry of `table` that describes this implementation."""
-    for quirk in table:
-        if quirk.platform in platform and quirk.version in version:
+def find_quirk(platform: str, device: str, version: str) -> Quirk | None:
+    """Return the first known-bad entry that describes this device."""
+    for quirk in KNOWN_BAD:
+        if quirk.platform in platform and quirk.device in device and quirk.version in version:
             return quirk
     return None

@@ -1,0 +1,96 @@
+"""The command `clconv`: devices, demo, verify; the work of each is in a module of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from clconv.errors import NoDeviceError
+
+app = typer.Typer(
+    help="Convolution on any OpenCL device, checked against a plain-Python definition.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Part of a platform's or device's name, or its numbers as `clconv devices` lists"
+        " them. All usable devices by default.",
+        metavar="NAME",
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from clconv import __version__
+
+        console.print(f"clconv {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def devices() -> None:
+    """List every OpenCL device and what of it matters for convolution."""
+    from clconv.frontends.tables import device_table
+
+    console.print(device_table())
+
+
+@app.command()
+def demo(
+    photo: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A picture of your own; by default the astronaut Eileen Collins (NASA).",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Where the pictures go.", metavar="DIR", file_okay=False)
+    ] = Path("clconv-demo"),
+    device: DeviceOption = None,
+) -> None:
+    """Convolve a photograph, forward and backward, and check every number.
+
+    Runs an edge-filter bank and a small network with random weights on every usable device.
+    """
+    from clconv.frontends.demo import run_demo
+
+    if not run_demo(console, photo, out, device):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller grid of shapes.")] = False,
+    device: DeviceOption = None,
+) -> None:
+    """Check every operator against the reference: exact bits, error bounds, adjoints.
+
+    Exit status 1 if anything misses.
+    """
+    from clconv.frontends.verify import run_verify
+
+    if not run_verify(console, "quick" if quick else "edges", device):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one message, no traceback."""
+    try:
+        app()
+    except NoDeviceError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        raise SystemExit(2) from None
