@@ -111,7 +111,7 @@ class _Job(ABC):
     def fitting(self, total: int, unit: int, elements: int) -> int:
         """Return how many of `total`, in multiples of `unit`, fit the limit at `elements` each."""
         fit = self.limits.workspace_bytes // (elements * self.itemsize_bytes)
-        return min(max(fit // unit * unit, unit), round_up(total, unit))
+        return min(max(fit // unit * unit, unit), round_up(max(total, 1), unit))
 
     def filters(self, name: str, skip: int = 0) -> Matrix:
         """Return W as a matrix, output channel by (channel, tap), from channel `skip` on."""

@@ -91,8 +91,9 @@ def window_geometry(
     """
     rank = len(input)
     strides, dilations = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
-    for name, entries in (("stride", strides), ("dilation", dilations), ("kernel_size", kernel)):
-        if len(entries) and min(entries) < 1:
+    # Before the padding, for "same" divides by the stride.
+    for name, entries in (("kernel_size", kernel), ("stride", strides), ("dilation", dilations)):
+        if min(entries) < 1:
             raise GeometryError(f"{name} must be at least 1, got {entries}")
     pairs = padding_pairs(padding, input, kernel, strides, dilations)
     return Geometry(input, kernel, strides, dilations, pairs, ceil_mode)

@@ -19,17 +19,17 @@ def is_device_array(array: Any) -> bool:
 
 
 def operands(**named: Any) -> tuple[Array, ...]:
-    """Return the arrays ready for buffers: one kind, one supported dtype, C-contiguous.
+    """Return the arrays, checked: one kind, one supported dtype, pyopencl's C-contiguous.
 
-    numpy arrays of any order, alignment or byte order are copied where they must be. An argument
-    that is None stays None.
+    numpy arrays may have any order, alignment or byte order; `plain` copies what must be, once
+    shapes are checked too. A `bias` of None stays None.
 
     Raises
     ------
     TypeError : numpy and pyopencl arrays are mixed; dtypes differ or are not supported
     ValueError : a pyopencl array is not C-contiguous, or has no queue
     """
-    given = {name: array for name, array in named.items() if array is not None}
+    given = {n: array for n, array in named.items() if not (n == "bias" and array is None)}
     on_device = {name: is_device_array(array) for name, array in given.items()}
     if len(set(on_device.values())) > 1:
         kinds = ", ".join(f"{k} is {'pyopencl' if v else 'numpy'}" for k, v in on_device.items())
@@ -39,8 +39,6 @@ def operands(**named: Any) -> tuple[Array, ...]:
     else:
         given = {name: np.asarray(array) for name, array in given.items()}
     _check_dtypes({name: array.dtype for name, array in given.items()})
-    if not all(on_device.values()):
-        given = {name: plain(array) for name, array in given.items()}
     return tuple(given.get(name) for name in named)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.algorithms.registry import select
-from clconv.ops.arrays import Array, is_device_array
+from clconv.ops.arrays import Array, is_device_array, plain
 from clconv.program.context import BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
 from clconv.spec.geometry import Sizes
@@ -70,6 +70,7 @@ def _run_from_host(
 ) -> tuple[Array, ...]:
     if _is_empty(tensors):  # sums of no terms
         return tuple(np.zeros(shape, dtype) for shape, dtype in results.values())
+    tensors = {name: plain(array) for name, array in tensors.items()}
     outputs = {name: np.empty(shape, dtype) for name, (shape, dtype) in results.items()}
     if context.device.shares_host_memory:
         everything = {**tensors, **outputs}

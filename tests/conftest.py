@@ -1,0 +1,27 @@
+"""Fixtures that every test may ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+import clconv
+
+
+@pytest.fixture(scope="session")
+def device():
+    """Return the device under test: the default one, or what CLCONV_DEVICE names."""
+    try:
+        return clconv.select_device()
+    except clconv.NoDeviceError as error:
+        pytest.skip(f"needs an OpenCL device: {error}")
+
+
+@pytest.fixture
+def queue(device):
+    """Return a queue of the caller's own, as a user of pyopencl has one."""
+    import pyopencl as cl
+
+    context = cl.Context([device.handle])
+    yield cl.CommandQueue(context)
+    # Held until here: a queue of Intel's CPU runtime does not keep its context alive.
+    del context

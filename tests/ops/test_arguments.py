@@ -1,0 +1,128 @@
+"""Wrong input: a ValueError or TypeError that names the argument and both values, and no launch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import clconv
+from clconv import reference
+
+F32 = np.float32
+X, W = np.ones((2, 4, 8, 9), F32), np.ones((6, 4, 3, 3), F32)
+DY = np.ones((2, 6, 6, 7), F32)
+
+
+@pytest.fixture(autouse=True)
+def no_launch(monkeypatch):
+    """Fail the test if anything reaches a device."""
+    import pyopencl as cl
+
+    def refuse(*_, **__):
+        raise AssertionError("a kernel was launched on wrong input")
+
+    monkeypatch.setattr(cl, "enqueue_nd_range_kernel", refuse)
+
+
+WRONG_CONV = {
+    "rank of x": ({"x": np.ones((4, 8), F32)}, r"x \(4, 8\) must be \(N, C, \*spatial\)"),
+    "rank of w": ({"w": np.ones((6, 4, 3), F32)}, r"w \(6, 4, 3\) must have as many axes as x"),
+    "channels": ({"w": np.ones((6, 3, 3, 3), F32)}, r"w \(6, 3, 3, 3\) has 3 channels, but x"),
+    "groups": ({"groups": 3}, r"groups=3 does not divide C=4 of x .* and O=6 of w"),
+    "groups of outputs": ({"groups": 4}, r"groups=4 does not divide C=4 of x .* and O=6 of w"),
+    "no groups": ({"groups": 0}, r"groups=0 does not divide"),
+    "filter too large": (
+        {"w": np.ones((6, 4, 9, 3), F32)},
+        r"w \(6, 4, 9, 3\): kernel \(9, 3\) .* spans \(9, 3\) pixels, more than .* \(8, 9\)",
+    ),
+    "dilated filter too large": ({"dilation": 5}, r"spans \(11, 11\) pixels"),
+    "negative padding": ({"padding": -1}, r"padding must be at least 0, got \(\(-1, -1\)"),
+    "zero stride": ({"stride": 0}, r"stride must be at least 1, got \(0, 0\)"),
+    "negative dilation": ({"dilation": (1, -2)}, r"dilation must be at least 1, got \(1, -2\)"),
+    "stride per axis": ({"stride": (1, 1, 1)}, r"stride \(1, 1, 1\) must have one entry for each"),
+    "padding per axis": ({"padding": (1, 1, 1)}, r"padding \(1, 1, 1\) must have one entry"),
+    "padding pair": ({"padding": ((1, 1, 1), (1, 1))}, r"padding of one axis must be a size or"),
+    "padding word": ({"padding": "full"}, r"padding must be 'same', 'valid' or sizes; got 'full'"),
+    "bias": ({"bias": np.ones(5, F32)}, r"bias has shape \(5,\), but filters w .* give \(6,\)"),
+    "no channels": ({"x": np.ones((2, 0, 8, 9), F32)}, r"x \(2, 0, 8, 9\) must have all sizes 1"),
+    "no filters": ({"w": np.ones((0, 4, 3, 3), F32)}, r"w \(0, 4, 3, 3\) must have all sizes 1"),
+    "algorithm": ({"algorithm": "magic"}, r"algorithm must be one of auto, depthwise, .* 'magic'"),
+}
+WRONG_TYPE = {
+    "integers": ({"x": X.astype(int)}, r"x has dtype int64; float32 and float64 are supported"),
+    "half": ({"w": W.astype(np.float16)}, r"w has dtype float16"),
+    "complex": ({"x": X.astype(complex)}, r"x has dtype complex128"),
+    "objects": ({"x": X.astype(object)}, r"x has dtype object"),
+    "dtypes differ": ({"w": W.astype(float)}, r"dtypes differ: x has float32, w has float64"),
+    "float stride": ({"stride": 1.5}, r"stride must be an integer, got 1.5"),
+    "boolean groups": ({"groups": True}, r"groups must be an integer, got True"),
+    "word for a stride": ({"stride": "two"}, r"stride must be a sequence of integers, got 'two'"),
+    "float padding": ({"padding": ((0.5, 1), (1, 1))}, r"padding must be an integer, got 0.5"),
+    "no array": ({"x": None}, r"x has dtype object; float32 and float64 are supported"),
+    "device": ({"device": 3}, r"device must be a Device or a str, got int"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_CONV.values(), ids=WRONG_CONV)
+def test_conv_names_wrong_values(device, change, message):
+    arguments = {"x": X, "w": W, "device": device} | change
+    with pytest.raises(ValueError, match=message):
+        clconv.conv(**arguments)
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_TYPE.values(), ids=WRONG_TYPE)
+def test_conv_names_wrong_types(device, change, message):
+    arguments = {"x": X, "w": W, "device": device} | change
+    with pytest.raises(TypeError, match=message):
+        clconv.conv(**arguments)
+
+
+def test_adjoints_name_wrong_shapes(device):
+    with pytest.raises(ValueError, match=r"dy has shape \(2, 6, 6, 7\), but x .* give \(2, 6, 3"):
+        clconv.conv_backward_data(DY, W, input_shape=X.shape, stride=2, device=device)
+    with pytest.raises(ValueError, match=r"input_shape \(8, 9\) must be \(N, C, \*spatial\)"):
+        clconv.conv_backward_data(DY, W, input_shape=(8, 9), device=device)
+    with pytest.raises(ValueError, match=r"dy has shape \(2, 6, 6, 7\), but x .* give \(2, 6, 7"):
+        clconv.conv_backward_weights(X, DY, weight_shape=(6, 4, 2, 3), device=device)
+    with pytest.raises(TypeError, match="weight_shape must be a sequence of integers, got 6"):
+        clconv.conv_backward_weights(X, DY, weight_shape=6, device=device)
+    with pytest.raises(ValueError, match=r"dy \(6,\) must be \(N, C, \*spatial\)"):
+        clconv.conv_backward_bias(np.ones(6, F32), device=device)
+
+
+def test_pools_name_wrong_values(device):
+    with pytest.raises(ValueError, match=r"kernel_size must be at least 1, got \(0, 0\)"):
+        clconv.max_pool(X, 0, device=device)
+    with pytest.raises(ValueError, match=r"kernel_size \(2, 2, 2\) must have one entry for each"):
+        clconv.avg_pool(X, (2, 2, 2), device=device)
+    with pytest.raises(ValueError, match=r"kernel \(9, 9\) .* more than the padded image \(8, 9\)"):
+        clconv.avg_pool(X, 9, device=device)
+    with pytest.raises(ValueError, match=r"dy has shape \(2, 6, 6, 7\), but input_shape .* give"):
+        clconv.avg_pool_backward(DY, 2, input_shape=X.shape, device=device)
+
+
+def test_too_many_elements_are_refused_before_any_allocation(device):
+    x = np.broadcast_to(F32(0), (2**16, 1, 2**15))  # no memory behind it
+    with pytest.raises(clconv.UnsupportedError, match=r"has 2147483648 elements; kernels index"):
+        clconv.conv_backward_data(
+            np.broadcast_to(F32(0), (2**16, 1, 2**15)),
+            np.ones((1, 1, 1), F32),
+            input_shape=x.shape,
+            device=device,
+        )
+
+
+def test_refused_algorithm_says_why(device):
+    with pytest.raises(clconv.UnsupportedError, match="depthwise needs one channel a group"):
+        clconv.conv(X, W, algorithm="depthwise", device=device)
+
+
+# What is clconv's own: the reference knows no algorithms, and sums over no channels are zeros.
+OWN_LIMITS = ("algorithm", "no channels", "no filters")
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG_CONV if name not in OWN_LIMITS])
+def test_reference_refuses_the_same(name):
+    change, _ = WRONG_CONV[name]
+    with pytest.raises(ValueError, match=r"."):
+        reference.conv(**({"x": X, "w": W} | change))
