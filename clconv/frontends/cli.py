@@ -91,6 +91,6 @@ def main() -> None:
     """Run the command line; an error that the user can mend is one message, no traceback."""
     try:
         app()
-    except NoDeviceError as error:
+    except (NoDeviceError, OSError) as error:  # OSError: a picture that cannot be read
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         raise SystemExit(2) from None

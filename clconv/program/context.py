@@ -16,7 +16,7 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.program.build import build
-from clconv.program.device import Device, describe, select_device
+from clconv.program.device import Device, describe, select_device, warn_if_bad
 from clconv.program.plan import Launch, Plan, Size3
 
 QUEUES_REMEMBERED = 16  # per thread
@@ -121,7 +121,13 @@ class _PerThread(threading.local):
 
 
 _contexts = _PerThread()
-_describe = cache(describe)
+
+
+@cache
+def _describe(handle: cl.Device) -> Device:
+    device = describe(handle)
+    warn_if_bad(device)
+    return device
 
 
 @cache

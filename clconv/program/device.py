@@ -23,7 +23,7 @@ CHOICE_VARIABLE = "CLCONV_DEVICE"
 NO_DEVICE = """no OpenCL device was found. Install a driver:
   Linux    CPU: pip install 'clconv[cpu]'   (x86-64), or apt install pocl-opencl-icd
            GPU: apt install nvidia-opencl-icd, intel-opencl-icd or rocm-opencl-icd
-  macOS    pip install 'pyopencl[pocl]' for the CPU; Apple's own driver is part of the system
+  macOS    OpenCL is part of the system; another driver: conda install -c conda-forge pocl
   Windows  the graphics driver brings OpenCL; for a CPU install Intel's CPU Runtime for OpenCL"""
 
 
@@ -159,11 +159,16 @@ def _named(wanted: str, found: list[Device]) -> Device:
     for device in found:
         text = f"{device.platform} {device.name}".lower()
         if wanted == device.index or wanted.lower() in text:
-            if device.known_bad:
-                warnings.warn(f"{device}: {device.known_bad}", RuntimeWarning, stacklevel=4)
+            warn_if_bad(device)
             return device
     listing = "\n".join(f"  {device}" for device in found)
     raise NoDeviceError(f"no OpenCL device matches {wanted!r}; there are\n{listing}")
+
+
+def warn_if_bad(device: Device) -> None:
+    """Say so where somebody uses a device that is known to be bad."""
+    if device.known_bad:
+        warnings.warn(f"{device}: {device.known_bad}", RuntimeWarning, stacklevel=2)
 
 
 def _best(device: Device) -> Device:

@@ -1,0 +1,64 @@
+"""clconv/algorithms/registry.py: what "auto" takes, and that plans are plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import clconv
+from clconv.algorithms.registry import select
+from clconv.spec.geometry import Geometry
+from clconv.spec.problem import (
+    BiasGradientProblem,
+    ColumnsProblem,
+    ConvProblem,
+    MaxPoolBackwardProblem,
+    PoolProblem,
+)
+
+GEOMETRY = Geometry((9, 9), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+DENSE = ConvProblem("forward", "float32", 2, 4, 6, 1, GEOMETRY)
+DEPTHWISE = ConvProblem("forward", "float32", 2, 4, 8, 4, GEOMETRY)
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"),
+    [
+        (DENSE, "im2col_gemm"),
+        (DEPTHWISE, "depthwise"),
+        (ColumnsProblem("im2col", "float32", 2, 4, GEOMETRY), "im2col"),
+        (PoolProblem("avg_pool", "float32", 2, 4, GEOMETRY), "pool"),
+        (MaxPoolBackwardProblem("float32", 2, 4, 81, 49), "pool"),
+        (BiasGradientProblem("float32", 2, 4, 81), "bias_gradient"),
+    ],
+    ids=str,
+)
+def test_auto(device, problem, name):
+    plan = select(problem, device)
+    assert plan.algorithm == name
+    assert str(plan).startswith(f"{problem} by {name}, {plan.workspace_bytes} B workspace\n")
+    assert all(launch.kernel in str(plan) for launch in plan.launches)
+
+
+def test_direct_takes_what_the_others_refuse(device):
+    """A device that allocates next to nothing still convolves."""
+    tiny = dataclasses.replace(device, max_allocation_bytes=1000)
+    assert select(DENSE, tiny).algorithm == "direct"
+    with pytest.raises(clconv.UnsupportedError, match=r"im2col_gemm needs .* bytes for"):
+        select(DENSE, tiny, "im2col_gemm")
+
+
+def test_named_algorithm_that_refuses_raises_its_reason(device):
+    with pytest.raises(clconv.UnsupportedError, match="one channel a group, not C/groups=4"):
+        select(DENSE, device, "depthwise")
+
+
+def test_device_without_float64(device):
+    poor = dataclasses.replace(device, fp64=False)
+    with pytest.raises(clconv.UnsupportedError, match="has no float64 arithmetic"):
+        select(dataclasses.replace(DENSE, dtype="float64"), poor)
+
+
+def test_names():
+    assert clconv.algorithm_names() == ("depthwise", "im2col_gemm", "direct")
