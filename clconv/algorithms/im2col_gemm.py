@@ -33,7 +33,8 @@ from clconv.algorithms.im2col import col2im_launch, unfold_launch
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan, round_up
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.problem import INDEX_LIMIT, ConvProblem, Problem
+from clconv.spec.geometry import INDEX_LIMIT
+from clconv.spec.problem import ConvProblem, Problem
 
 
 def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:

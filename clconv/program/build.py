@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 
 import pyopencl as cl
@@ -12,7 +13,10 @@ from clconv.errors import BuildError
 from clconv.program.device import Device
 from clconv.program.source import read_source
 
-_programs: dict[tuple[cl.Context, str, str], cl.Program] = {}
+# A program keeps its context alive, so contexts that callers have dropped must not pile up.
+PROGRAMS_REMEMBERED = 1024
+
+_programs: OrderedDict[tuple[cl.Context, str, str], cl.Program] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -38,6 +42,9 @@ def build(
     with _lock:  # compilers inside drivers are not all re-entrant
         if key not in _programs:
             _programs[key] = _compile(context, device, source, options)
+            if len(_programs) > PROGRAMS_REMEMBERED:
+                _programs.popitem(last=False)
+        _programs.move_to_end(key)
         return _programs[key]
 
 

@@ -51,6 +51,11 @@ class Context:
     plans: OrderedDict[object, BoundPlan] = field(default_factory=OrderedDict)
     _scratch: dict[str, cl.Buffer] = field(default_factory=dict)
     _last: list[cl.Event] = field(default_factory=list)
+    _out_of_order: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        flag = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
+        self._out_of_order = bool(self.queue.properties & flag)
 
     def bind(self, plan: Plan) -> BoundPlan:
         """Build the kernels of `plan` and fix their scalar arguments."""
@@ -96,11 +101,6 @@ class Context:
             waits = [event] if self._out_of_order else []
         self._last = waits
         return event
-
-    @property
-    def _out_of_order(self) -> bool:
-        flag = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
-        return bool(self.queue.properties & flag)
 
     def _workspace(self, plan: Plan) -> dict[str, cl.Buffer]:
         """Return the plan's scratch buffers; they grow as needed and are kept between calls."""

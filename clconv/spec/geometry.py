@@ -15,11 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from clconv.errors import GeometryError
+from clconv.errors import GeometryError, UnsupportedError
 
 Sizes = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 SPATIAL_RANKS = (1, 2, 3)
+INDEX_LIMIT = 2**31  # kernels index with int
 
 
 def output_size(size: int, extent: int, stride: int, low: int, high: int, ceil_mode: bool) -> int:
@@ -44,7 +45,8 @@ def same_padding(input: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) ->
 class Geometry:
     """Spatial sizes of one windowed operation; one entry per axis, in layout order.
 
-    Raises GeometryError where a size is out of range or no window fits.
+    Raises GeometryError where a size is out of range or no window fits, UnsupportedError where
+    pixels cannot be indexed.
     """
 
     input: Sizes
@@ -66,8 +68,12 @@ class Geometry:
                 raise GeometryError(f"{name} must be at least 1, got {getattr(self, name)}")
         if min(min(pair) for pair in self.padding) < 0:
             raise GeometryError(f"padding must be at least 0, got {self.padding}")
+        padded = tuple(n + sum(p) for n, p in zip(self.input, self.padding, strict=True))
+        if prod(padded) >= INDEX_LIMIT:
+            raise UnsupportedError(
+                f"the padded image {padded} has {prod(padded)} pixels, past the index limit, 2**31"
+            )
         if min(self.output) < 1:
-            padded = tuple(n + sum(p) for n, p in zip(self.input, self.padding, strict=True))
             raise GeometryError(
                 f"kernel {self.kernel} with dilation {self.dilation} spans {self.extent} pixels,"
                 f" more than the padded image {padded}"
@@ -105,8 +111,14 @@ class Geometry:
         return prod(self.input)
 
     def macros(self) -> dict[str, int]:
-        """Return filter, stride and dilation as kernels name them (see common/window.clh)."""
-        named = {"F": self.kernel, "S": self.stride, "D": self.dilation}
+        """Return filter, stride and dilation as kernels name them (see common/window.clh).
+
+        The stride of a single window and the dilation of a single tap say nothing: they are 1
+        here, which spares builds, and any value may have been given.
+        """
+        stride = tuple(s if n > 1 else 1 for s, n in zip(self.stride, self.output, strict=True))
+        dilation = tuple(d if k > 1 else 1 for d, k in zip(self.dilation, self.kernel, strict=True))
+        named = {"F": self.kernel, "S": stride, "D": dilation}
         return {
             prefix + axis: size
             for prefix, sizes in named.items()

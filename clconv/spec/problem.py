@@ -14,10 +14,9 @@ from typing import Literal, NamedTuple
 
 from clconv.errors import GeometryError, UnsupportedError
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.geometry import Geometry, Sizes
+from clconv.spec.geometry import INDEX_LIMIT, Geometry, Sizes
 
 Direction = Literal["forward", "backward_data", "backward_weights"]
-INDEX_LIMIT = 2**31  # kernels index with int
 
 
 class Gemm(NamedTuple):

@@ -112,6 +112,11 @@ def test_too_many_elements_are_refused_before_any_allocation(device):
         )
 
 
+def test_padding_that_passes_the_index_is_refused(device):
+    with pytest.raises(clconv.UnsupportedError, match=r"the padded image \(8, 2147483657\) has"):
+        clconv.conv(X, W, padding=((0, 0), (0, 2**31)), stride=(1, 2**31), device=device)
+
+
 def test_refused_algorithm_says_why(device):
     with pytest.raises(clconv.UnsupportedError, match="depthwise needs one channel a group"):
         clconv.conv(X, W, algorithm="depthwise", device=device)

@@ -119,6 +119,20 @@ def test_textbook_convolution_agrees_with_scipy(device):
     np.testing.assert_array_equal(y[0, 0], convolve2d(image, taps, mode="valid"))
 
 
+@pytest.mark.parametrize("algorithm", clconv.algorithm_names())
+def test_numbers_that_say_nothing_may_be_huge(device, algorithm):
+    """The stride of a single window, and the dilation of a single tap."""
+    x = np.arange(1, 9, dtype=np.float32).reshape(1, 1, 8)
+    w = np.array([[[3]]], np.float32)
+    options = {"algorithm": algorithm, "device": device}
+    y = clconv.conv(x, w, dilation=2**40, **options)
+    np.testing.assert_array_equal(y, 3 * x)
+    y = clconv.conv(x, w, stride=2**40, **options)
+    np.testing.assert_array_equal(y, [[[3]]])
+    dx = clconv.conv_backward_data(y, w, input_shape=x.shape, stride=2**40, **options)
+    np.testing.assert_array_equal(dx, [[[9, 0, 0, 0, 0, 0, 0, 0]]])
+
+
 def test_large_sums_stay_in_bounds(device):
     """A sum longer than one workspace chunk: the chunks continue one another."""
     rng = np.random.default_rng(4)
