@@ -59,15 +59,20 @@ class DeviceBackend:
 
 
 def list_cases(shapes: str, algorithms: tuple[str, ...]) -> list[Case]:
-    """Return the cases of a set of shapes: "quick" or "edges"."""
+    """Return the cases of a set of shapes: "quick" or "edges".
+
+    The quick set takes every third shape in float64: most of its time goes into builds, and the
+    element types share their sources.
+    """
     cases = []
     for dtype in DTYPES:
-        for name, conv_shape in CONV_SHAPES[shapes].items():
+        step = 3 if shapes == "quick" and dtype == "float64" else 1
+        for name, conv_shape in list(CONV_SHAPES[shapes].items())[::step]:
             cases += [
                 Case(name, conv_shape, dtype, algorithm, shared=algorithm == algorithms[0])
                 for algorithm in algorithms
             ]
-        for name, pool_shape in POOL_SHAPES[shapes].items():
+        for name, pool_shape in list(POOL_SHAPES[shapes].items())[::step]:
             cases.append(Case(name, pool_shape, dtype, "auto", shared=True))
     return cases
 
