@@ -22,6 +22,16 @@ if TYPE_CHECKING:
         conv_backward_data,
         conv_backward_weights,
     )
+    from clconv.ops.conv_general import (
+        conv_general,
+        conv_general_backward_data,
+        conv_general_backward_weights,
+    )
+    from clconv.ops.conv_transpose import (
+        conv_transpose,
+        conv_transpose_backward_data,
+        conv_transpose_backward_weights,
+    )
     from clconv.ops.im2col import col2im, im2col
     from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
     from clconv.program.device import Device, devices, select_device
@@ -37,6 +47,16 @@ _HOMES = {
         "conv_backward_bias",
         "conv_backward_data",
         "conv_backward_weights",
+    ),
+    "clconv.ops.conv_general": (
+        "conv_general",
+        "conv_general_backward_data",
+        "conv_general_backward_weights",
+    ),
+    "clconv.ops.conv_transpose": (
+        "conv_transpose",
+        "conv_transpose_backward_data",
+        "conv_transpose_backward_weights",
     ),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
@@ -62,6 +82,12 @@ __all__ = [
     "conv_backward_bias",
     "conv_backward_data",
     "conv_backward_weights",
+    "conv_general",
+    "conv_general_backward_data",
+    "conv_general_backward_weights",
+    "conv_transpose",
+    "conv_transpose_backward_data",
+    "conv_transpose_backward_weights",
     "devices",
     "im2col",
     "max_pool",

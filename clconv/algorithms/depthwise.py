@@ -36,7 +36,7 @@ class Depthwise:
             ),
             "backward_data": (
                 (prod(geometry.input[:-1]), p.channels, p.batch),
-                ("dy", "w", "dx", multiplier, int(p.flip)),
+                ("dy", "w", "bias" if p.bias else "dx", "dx", multiplier, int(p.flip), int(p.bias)),
             ),
             "backward_weights": (
                 (geometry.taps, p.outputs, 1),

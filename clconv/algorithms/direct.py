@@ -33,7 +33,7 @@ class Direct:
             ),
             "backward_data": (
                 (geometry.pixels, p.channels, p.batch),
-                ("dy", "w", "dx", Cg, Og, int(p.flip)),
+                ("dy", "w", "bias" if p.bias else "dx", "dx", Cg, Og, int(p.flip), int(p.bias)),
             ),
             "backward_weights": (
                 (geometry.taps, Cg, p.outputs),

@@ -75,6 +75,7 @@ def col2im_launch(
     channels: tuple[int, int, int, int],
     images: tuple[int, int],
     strides: tuple[int, int],
+    has_bias: bool = False,
 ) -> Launch:
     """Fold `src` into images [first, first + count) of `dst`, `images` = (first, count).
 
@@ -90,7 +91,10 @@ def col2im_launch(
         macros=_macros(dtype, geometry),
         global_size=global_size,
         local_size=local_size,
-        arguments=(src, dst, first, total, taken, group, skip, *strides, *geometry.scalars()),
+        arguments=(
+            *(src, "bias" if has_bias else dst, dst, first, total, taken, group, skip, *strides),
+            *(int(has_bias), *geometry.scalars()),
+        ),
     )
 
 

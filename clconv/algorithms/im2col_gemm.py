@@ -238,6 +238,7 @@ class _BackwardData(_Job):
             channels=(p.channels, p.group_channels, taken, skip),
             images=(first, count),
             strides=(self.positions, n),
+            has_bias=p.bias,
         )
 
 

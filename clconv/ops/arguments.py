@@ -51,9 +51,9 @@ def padding_pairs(
     if isinstance(value, str):
         if value == "valid":
             return ((0, 0),) * len(input)
-        if value == "same":
-            return same_padding(input, kernel, stride, dilation)
-        raise ValueError(f"padding must be 'same', 'valid' or sizes; got {value!r}")
+        if value in ("same", "same_lower"):
+            return same_padding(input, kernel, stride, dilation, lower=value == "same_lower")
+        raise ValueError(f"padding must be 'same', 'same_lower', 'valid' or sizes; got {value!r}")
     if not hasattr(value, "__len__"):
         return ((integer("padding", value),) * 2,) * len(input)
     entries = tuple(value)

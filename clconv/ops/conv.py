@@ -12,20 +12,13 @@ from math import prod
 from typing import Any
 
 from clconv.errors import GeometryError
-from clconv.ops.arguments import (
-    Axes,
-    PaddingLike,
-    expect_shape,
-    image_shape,
-    integer,
-    sizes,
-    window_geometry,
-)
+from clconv.ops.arguments import Axes, PaddingLike, expect_shape, image_shape, sizes
 from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
+from clconv.ops.problems import conv_problem, expect_dy
 from clconv.program.device import Device
 from clconv.spec.geometry import Sizes
-from clconv.spec.problem import BiasGradientProblem, ConvProblem, Direction
+from clconv.spec.problem import BiasGradientProblem
 
 
 def conv(
@@ -38,6 +31,8 @@ def conv(
     dilation: Axes = 1,
     groups: int = 1,
     flip: bool = False,
+    padding_mode: str = "zeros",
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -54,10 +49,14 @@ def conv(
     w : Array (O, C/groups, *kernel), the dtype and kind of x
     bias : Array (O,), likewise
     stride, dilation : int or one per axis, in pixels, at least 1
-    padding : zeros around the image, in pixels: an int, one per axis, (low, high) pairs, "valid"
-        (none) or "same" (output = ceil(input/stride), the odd pixel on the high side)
+    padding : around the image, in pixels: an int, one per axis, (low, high) pairs, "valid" (none),
+        "same" (output = ceil(input/stride), the odd pixel on the high side) or "same_lower" (on
+        the low side)
     groups : how many groups the channels fall into; C and O are multiples of it
     flip : reverse the filters along every spatial axis
+    padding_mode : what the padding holds: "zeros", "reflect" (the image mirrored in its edge
+        pixels), "replicate" (its edge pixels) or "circular" (the image again)
+    dimension_numbers : the layouts of x, w and y, as "NHWC,HWIO->NHWC"; channels-first by default
     algorithm : "auto" or a name out of clconv.algorithm_names()
     device : for numpy arrays, where to run; see clconv.select_device
 
@@ -77,8 +76,17 @@ def conv(
     Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
     """
     x, w, bias = operands(x=x, w=w, bias=bias)
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    problem = _problem("forward", x.shape, w.shape, x.dtype.name, groups, flip, options, bias)
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+        "padding_mode": padding_mode,
+        "dimension_numbers": dimension_numbers,
+    }
+    with_bias = bias is not None
+    problem = conv_problem("forward", x.dtype.name, x.shape, w.shape, options, bias=with_bias)
     tensors = {"x": x, "w": w}
     if bias is not None:
         expect_shape("bias", bias.shape, (problem.outputs,), f"filters w {w.shape}")
@@ -116,6 +124,8 @@ def conv_backward_data(
     dilation: Axes = 1,
     groups: int = 1,
     flip: bool = False,
+    padding_mode: str = "zeros",
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -143,9 +153,17 @@ def conv_backward_data(
     """
     dy, w = operands(dy=dy, w=w)
     x_shape = image_shape("input_shape", input_shape)
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    problem = _problem("backward_data", x_shape, w.shape, dy.dtype.name, groups, flip, options)
-    _expect_dy(dy, problem)
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+        "padding_mode": padding_mode,
+        "dimension_numbers": dimension_numbers,
+    }
+    problem = conv_problem("backward_data", dy.dtype.name, x_shape, w.shape, options)
+    expect_dy(dy, problem)
     results = {"dx": (x_shape, problem.dtype)}
     tensors = {"dy": dy, "w": w}
     (dx,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
@@ -162,6 +180,8 @@ def conv_backward_weights(
     dilation: Axes = 1,
     groups: int = 1,
     flip: bool = False,
+    padding_mode: str = "zeros",
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -188,9 +208,17 @@ def conv_backward_weights(
     """
     x, dy = operands(x=x, dy=dy)
     w_shape = sizes("weight_shape", weight_shape)
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    problem = _problem("backward_weights", x.shape, w_shape, x.dtype.name, groups, flip, options)
-    _expect_dy(dy, problem)
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+        "padding_mode": padding_mode,
+        "dimension_numbers": dimension_numbers,
+    }
+    problem = conv_problem("backward_weights", x.dtype.name, x.shape, w_shape, options)
+    expect_dy(dy, problem)
     results = {"dw": (w_shape, problem.dtype)}
     tensors = {"x": x, "dy": dy}
     (dw,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
@@ -214,52 +242,3 @@ def conv_backward_bias(dy: Array, *, device: str | Device | None = None) -> Arra
     problem = BiasGradientProblem(dy.dtype.name, batch, outputs, prod(output))
     (db,) = execute(problem, {"dy": dy}, {"db": ((outputs,), problem.dtype)}, device=device)
     return db
-
-
-def _problem(
-    direction: Direction,
-    x_shape: Sizes,
-    w_shape: Sizes,
-    dtype: str,
-    groups: Any,
-    flip: bool,
-    options: dict[str, Any],
-    bias: Array | None = None,
-) -> ConvProblem:
-    """Check shapes against each other and state the problem."""
-    image_shape("x", x_shape)
-    if len(w_shape) != len(x_shape):
-        raise GeometryError(f"w {w_shape} must have as many axes as x {x_shape}")
-    if min(w_shape) < 1:
-        raise GeometryError(f"w {w_shape} must have all sizes 1 or more")
-    count = integer("groups", groups)
-    if count < 1 or x_shape[1] % count or w_shape[0] % count:
-        raise GeometryError(
-            f"groups={count} does not divide C={x_shape[1]} of x {x_shape}"
-            f" and O={w_shape[0]} of w {w_shape}"
-        )
-    if w_shape[1] * count != x_shape[1]:
-        raise GeometryError(
-            f"w {w_shape} has {w_shape[1]} channels, but x {x_shape} with groups={count}"
-            f" needs C/groups = {x_shape[1] // count}"
-        )
-    try:
-        geometry = window_geometry(x_shape[2:], w_shape[2:], **options)
-    except GeometryError as error:
-        raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
-    return ConvProblem(
-        direction,
-        dtype,
-        batch=x_shape[0],
-        channels=x_shape[1],
-        outputs=w_shape[0],
-        groups=count,
-        geometry=geometry,
-        bias=bias is not None,
-        flip=bool(flip),
-    )
-
-
-def _expect_dy(dy: Array, problem: ConvProblem) -> None:
-    because = f"x {problem.x_shape}, w {problem.w_shape} and the options"
-    expect_shape("dy", dy.shape, problem.y_shape, because)

@@ -13,9 +13,11 @@ from clconv.algorithms.registry import select
 from clconv.ops.arrays import Array, is_device_array, plain
 from clconv.program.context import BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
+from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Sizes
-from clconv.spec.problem import Problem
+from clconv.spec.problem import Problem as PlainProblem
 
+Problem = PlainProblem | GeneralConvProblem
 Results = Mapping[str, tuple[Sizes, str]]  # name -> shape, dtype
 
 

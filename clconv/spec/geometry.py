@@ -32,12 +32,18 @@ def output_size(size: int, extent: int, stride: int, low: int, high: int, ceil_m
     return min((room + stride - 1) // stride + 1, (size + low - 1) // stride + 1)
 
 
-def same_padding(input: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Padding:
-    """Return the padding that makes output = ceil(input/stride), the odd pixel on the high side."""
+def same_padding(
+    input: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, lower: bool = False
+) -> Padding:
+    """Return the padding that makes output = ceil(input/stride), the odd pixel on the high side.
+
+    With `lower` it lies on the low side.
+    """
     pairs = []
     for size, taps, step, dil in zip(input, kernel, stride, dilation, strict=True):
         total = max((-(-size // step) - 1) * step + dil * (taps - 1) + 1 - size, 0)
-        pairs.append((total // 2, total - total // 2))
+        low = total - total // 2 if lower else total // 2
+        pairs.append((low, total - low))
     return tuple(pairs)
 
 

@@ -106,7 +106,7 @@ class ConvProblem:
         taps = self.geometry.taps
         return {
             "forward": self.group_channels * taps + self.bias,
-            "backward_data": self.group_outputs * taps,
+            "backward_data": self.group_outputs * taps + self.bias,
             "backward_weights": self._places,
         }[self.direction]
 

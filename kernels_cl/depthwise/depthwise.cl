@@ -1,7 +1,7 @@
 /* depthwise: convolution whose filters each see one channel (C = groups), and its adjoints.
  *
  *   forward           y[b,o,l]  = bias[o] + sum over t of x[b, o/M, pixel] * w[o, t]
- *   backward_data     dx[b,c,i] = sum over o of channel c, t of dy[b, o, l] * w[o, t]
+ *   backward_data     dx[b,c,i] = bias[c] + sum over o of channel c, t of dy[b, o, l] * w[o, t]
  *   backward_weights  dw[o,t]   = sum over b, l of dy[b, o, l] * x[b, o/M, pixel]
  *
  * M = O/C is the channel multiplier. A product with the im2col matrix would be one row high; here
@@ -48,8 +48,9 @@ LONE_KERNEL void depthwise_forward(global const REAL *x, global const REAL *w, g
     }
 }
 
-LONE_KERNEL void depthwise_backward_data(global const REAL *dy, global const REAL *w, global REAL *dx,
-                                    int M, int flip, WINDOW_ARGUMENTS)
+LONE_KERNEL void depthwise_backward_data(global const REAL *dy, global const REAL *w,
+                                         global const REAL *bias, global REAL *dx, int M,
+                                         int flip, int has_bias, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
     const int taps = volume(win.filter), positions = volume(win.out);
@@ -60,7 +61,7 @@ LONE_KERNEL void depthwise_backward_data(global const REAL *dy, global const REA
     w += c*M*taps;
     dx += ((b*channels + c)*ID*IH + row)*IW;
     for (int q = 0; q < IW; q += VW) {
-        VEC sum = (VEC)(0);
+        VEC sum = (VEC)(has_bias ? bias[c] : (REAL)0);
         for (int m = 0; m < M; m++)
             for (int i = 0; i < FD*FH; i++) {
                 const int d = pixel.d + PD - i/FH*DD, h = pixel.h + PH - i % FH*DH;

@@ -1,7 +1,7 @@
 /* direct: convolution and its two adjoints by their definitions; any sizes, any groups.
  *
  *   forward           y[b,o,l]  = bias[o] + sum over c, t of x[b, c, pixel] * w[o, c, t]
- *   backward_data     dx[b,c,i] = sum over t, o of dy[b, o, l] * w[o, c, t],
+ *   backward_data     dx[b,c,i] = bias[c] + sum over t, o of dy[b, o, l] * w[o, c, t],
  *                                 l the window whose tap t lies on pixel i
  *   backward_weights  dw[o,c,t] = sum over b, l of dy[b, o, l] * x[b, c, pixel]
  *
@@ -40,8 +40,9 @@ kernel void direct_forward(global const REAL *x, global const REAL *w, global co
     y[(b*outputs + o)*positions + l] = sum;
 }
 
-kernel void direct_backward_data(global const REAL *dy, global const REAL *w, global REAL *dx,
-                                 int Cg, int Og, int flip, WINDOW_ARGUMENTS)
+kernel void direct_backward_data(global const REAL *dy, global const REAL *w,
+                                 global const REAL *bias, global REAL *dx, int Cg, int Og,
+                                 int flip, int has_bias, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
     const int i = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
@@ -52,7 +53,7 @@ kernel void direct_backward_data(global const REAL *dy, global const REAL *w, gl
     const Place pixel = place_of(i, win.in);
     dy += (b*groups + c/Cg)*Og*positions;
     w += (c/Cg*Og*Cg + c % Cg)*taps;
-    REAL sum = 0;
+    REAL sum = has_bias ? bias[c] : (REAL)0;
     for (int t = 0; t < taps; t++) {
         Place window;
         if (!window_over(win, pixel, place_of(t, win.filter), &window))

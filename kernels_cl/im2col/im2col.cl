@@ -1,7 +1,7 @@
 /* im2col: unfold image patches into a matrix; col2im: its adjoint, which adds them back.
  *
  *   col[b, c*taps + t, l] = x[b, c, pixel of tap t in window l], or 0 outside the image
- *   x[b, c, pixel]        = sum over t = 0, 1, ... of col[b, c*taps + t, the window whose tap t
+ *   x[b, c, pixel]        = bias[c] + sum over t = 0, 1, ... of col[b, c*taps + t, the window whose tap t
  *                           lies on pixel, where there is one]
  *
  * col2im gathers, so that no two work-items write one element: no atomics, same bits every run.
@@ -33,8 +33,9 @@ kernel void im2col(global const REAL *x, global REAL *col, WINDOW_ARGUMENTS)
         inside(pixel, win.in) ? x[plane*pixels + flat(pixel, win.in)] : (REAL)0;
 }
 
-kernel void col2im(global const REAL *col, global REAL *x, int first, int channels, int taken,
-                   int group, int skip, int col_batch, int col_row, WINDOW_ARGUMENTS)
+kernel void col2im(global const REAL *col, global const REAL *bias, global REAL *x, int first,
+                   int channels, int taken, int group, int skip, int col_batch, int col_row,
+                   int has_bias, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
     const int taps = volume(win.filter), pixels = volume(win.in);
@@ -42,12 +43,12 @@ kernel void col2im(global const REAL *col, global REAL *x, int first, int channe
     if (i >= pixels)
         return;
     const Place pixel = place_of(i, win.in);
-    REAL sum = 0;
+    const int channel = c/taken*group + skip + c % taken;
+    REAL sum = has_bias ? bias[channel] : (REAL)0;
     for (int t = 0; t < taps; t++) {
         Place window;
         if (window_over(win, pixel, place_of(t, win.filter), &window))
             sum += col[b*col_batch + (c*taps + t)*col_row + flat(window, win.out)];
     }
-    const int plane = (first + b)*channels + c/taken*group + skip + c % taken;
-    x[plane*pixels + i] = sum;
+    x[((first + b)*channels + channel)*pixels + i] = sum;
 }

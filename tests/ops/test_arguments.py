@@ -42,7 +42,10 @@ WRONG_CONV = {
     "stride per axis": ({"stride": (1, 1, 1)}, r"stride \(1, 1, 1\) must have one entry for each"),
     "padding per axis": ({"padding": (1, 1, 1)}, r"padding \(1, 1, 1\) must have one entry"),
     "padding pair": ({"padding": ((1, 1, 1), (1, 1))}, r"padding of one axis must be a size or"),
-    "padding word": ({"padding": "full"}, r"padding must be 'same', 'valid' or sizes; got 'full'"),
+    "padding word": (
+        {"padding": "full"},
+        r"padding must be 'same', 'same_lower', 'valid' or sizes; got 'full'",
+    ),
     "bias": ({"bias": np.ones(5, F32)}, r"bias has shape \(5,\), but filters w .* give \(6,\)"),
     "no channels": ({"x": np.ones((2, 0, 8, 9), F32)}, r"x \(2, 0, 8, 9\) must have all sizes 1"),
     "no filters": ({"w": np.ones((0, 4, 3, 3), F32)}, r"w \(0, 4, 3, 3\) must have all sizes 1"),

@@ -1,0 +1,271 @@
+"""Transposed convolution: conv's adjoint with respect to x, as an operator of its own.
+
+Its own adjoints are therefore `conv` itself (with respect to x) and conv's weight gradient with
+the roles of x and dy exchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from clconv.errors import GeometryError
+from clconv.ops.arguments import (
+    Axes,
+    PaddingLike,
+    expect_shape,
+    image_shape,
+    integer,
+    padding_pairs,
+    per_axis,
+    sizes,
+)
+from clconv.ops.arrays import Array, operands
+from clconv.ops.execute import execute
+from clconv.ops.problems import Convolution, conv_problem
+from clconv.program.device import Device
+from clconv.spec.general import GeneralConvProblem
+from clconv.spec.geometry import Sizes
+from clconv.spec.layout import DimensionNumbers
+from clconv.spec.problem import ConvProblem, Direction
+
+
+def conv_transpose(
+    x: Array,
+    w: Array,
+    bias: Array | None = None,
+    *,
+    stride: Axes = 1,
+    padding: PaddingLike = 0,
+    output_padding: Axes = 0,
+    dilation: Axes = 1,
+    groups: int = 1,
+    flip: bool = False,
+    algorithm: str = "auto",
+    device: str | Device | None = None,
+) -> Array:
+    """Spread each pixel of x over a window: the adjoint of `conv` with respect to its input.
+
+    y[b, o, q...] = bias[o] + sum over c, i... of x[b, c, p...] * w[c, o, i...]
+                              where p*stride + i*dilation - low = q
+
+    Parameters
+    ----------
+    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    w : Array (C, O/groups, *kernel), the dtype and kind of x
+    bias : Array (O,), likewise
+    padding : pixels that are left out at the edges of y: an int, one per axis, (low, high) pairs
+        or "valid"
+    output_padding : int or one per axis: pixels added at the high end of y, for several sizes of
+        y belong to one of x; smaller than the stride or the dilation
+    stride, dilation, groups, flip, algorithm, device : see `conv`
+
+    Returns
+    -------
+    y : Array (N, O, *output), dtype and kind of x;
+        output = (spatial - 1)*stride - low - high + dilation*(kernel - 1) + output_padding + 1
+
+    Raises
+    ------
+    as `conv`
+
+    References
+    ----------
+    Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4.
+    """
+    x, w, bias = operands(x=x, w=w, bias=bias)
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": output_padding,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+    }
+    with_bias = bias is not None
+    problem = _problem("backward_data", x.dtype.name, x.shape, w.shape, options, with_bias)
+    tensors = {"dy": x, "w": w}
+    if bias is not None:
+        because = f"filters w {w.shape} with groups={groups}"
+        expect_shape("bias", bias.shape, (problem.x_shape[1],), because)
+        tensors["bias"] = bias
+    results = {"dx": (problem.x_shape, problem.dtype)}
+    (y,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    return y
+
+
+def conv_transpose_backward_data(
+    dy: Array,
+    w: Array,
+    *,
+    input_shape: Sizes,
+    stride: Axes = 1,
+    padding: PaddingLike = 0,
+    output_padding: Axes = 0,
+    dilation: Axes = 1,
+    groups: int = 1,
+    flip: bool = False,
+    algorithm: str = "auto",
+    device: str | Device | None = None,
+) -> Array:
+    """Apply the adjoint of `conv_transpose` with respect to x, which is `conv`.
+
+    Parameters
+    ----------
+    dy : Array (N, O, *output), the shape that `conv_transpose` gives
+    w : Array (C, O/groups, *kernel), the dtype and kind of dy
+    input_shape : (N, C, *spatial) of x
+    others : see `conv_transpose`
+
+    Returns
+    -------
+    dx : Array of shape `input_shape`, dtype and kind of dy
+
+    Raises
+    ------
+    as `conv`
+    """
+    dy, w = operands(dy=dy, w=w)
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": output_padding,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+    }
+    shape = image_shape("input_shape", input_shape)
+    problem = _problem("forward", dy.dtype.name, shape, w.shape, options)
+    because = f"input_shape {shape}, w {w.shape} and the options"
+    expect_shape("dy", dy.shape, problem.x_shape, because)
+    results = {"y": (shape, problem.dtype)}
+    (dx,) = execute(problem, {"x": dy, "w": w}, results, device=device, algorithm=algorithm)
+    return dx
+
+
+def conv_transpose_backward_weights(
+    x: Array,
+    dy: Array,
+    *,
+    weight_shape: Sizes,
+    stride: Axes = 1,
+    padding: PaddingLike = 0,
+    output_padding: Axes = 0,
+    dilation: Axes = 1,
+    groups: int = 1,
+    flip: bool = False,
+    algorithm: str = "auto",
+    device: str | Device | None = None,
+) -> Array:
+    """Apply the adjoint of `conv_transpose` with respect to w.
+
+    It is conv's weight gradient with the roles of x and dy exchanged.
+
+    Parameters
+    ----------
+    x : Array (N, C, *spatial)
+    dy : Array (N, O, *output), the shape that `conv_transpose` gives, the dtype and kind of x
+    weight_shape : (C, O/groups, *kernel) of w
+    others : see `conv_transpose`
+
+    Returns
+    -------
+    dw : Array of shape `weight_shape`, dtype and kind of x
+
+    Raises
+    ------
+    as `conv`
+    """
+    x, dy = operands(x=x, dy=dy)
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": output_padding,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+    }
+    w_shape = sizes("weight_shape", weight_shape)
+    problem = _problem("backward_weights", x.dtype.name, x.shape, w_shape, options)
+    because = f"x {x.shape}, weight_shape {w_shape} and the options"
+    expect_shape("dy", dy.shape, problem.x_shape, because)
+    results = {"dw": (w_shape, problem.dtype)}
+    tensors = {"x": dy, "dy": x}
+    (dw,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    return dw
+
+
+def _problem(
+    direction: Direction,
+    dtype: str,
+    shape: Sizes,
+    w_shape: Sizes,
+    options: dict[str, Any],
+    bias: bool = False,
+) -> Convolution:
+    """State the convolution whose output, in its own eyes, has `shape` = (N, C, *spatial)."""
+    image_shape("x", shape)
+    groups = integer("groups", options["groups"])
+    if len(w_shape) != len(shape) or min(w_shape) < 1:
+        raise GeometryError(f"w {w_shape} must have the axes of x {shape}, all sizes 1 or more")
+    if w_shape[0] != shape[1] or groups < 1 or shape[1] % groups:
+        raise GeometryError(
+            f"w {w_shape} must be (C, O/groups, *kernel), groups={groups} dividing C, for x {shape}"
+        )
+    output = _output(shape[2:], w_shape[2:], options)
+    conv_options = {name: options[name] for name in ("stride", "padding", "dilation", "flip")}
+    x_shape = (shape[0], w_shape[1] * groups, *output)
+    conv_options["groups"] = groups
+    problem = conv_problem(direction, dtype, x_shape, w_shape, conv_options, bias=bias)
+    assert isinstance(problem, ConvProblem)
+    extra = tuple(a - b for a, b in zip(problem.geometry.output, shape[2:], strict=True))
+    return _with_extra(problem, extra) if any(extra) else problem
+
+
+def _output(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Sizes:
+    """Return the spatial sizes of the result."""
+    rank = len(input)
+    steps = [per_axis(name, options[name], rank) for name in ("stride", "dilation")]
+    for name, entries in zip(("stride", "dilation"), steps, strict=True):
+        if min(entries) < 1:
+            raise GeometryError(f"{name} must be at least 1, got {entries}")
+    if options["padding"] in ("same", "same_lower"):
+        raise ValueError(f"padding must be sizes or 'valid', got {options['padding']!r}")
+    pads = padding_pairs(options["padding"], input, kernel, *steps)
+    added = per_axis("output_padding", options["output_padding"], rank)
+    sizes = []
+    for n, k, s, d, (low, high), more in zip(input, kernel, *steps, pads, added, strict=True):
+        if more < 0 or more >= max(s, d):
+            raise GeometryError(
+                f"output_padding {added} must be at least 0 and below stride {steps[0]} or"
+                f" dilation {steps[1]}"
+            )
+        sizes.append((n - 1) * s - low - high + d * (k - 1) + more + 1)
+    if min(sizes) < 1:
+        raise GeometryError(f"padding {pads} leaves an output of {tuple(sizes)} pixels")
+    return tuple(sizes)
+
+
+def _with_extra(problem: ConvProblem, extra: Sizes) -> GeneralConvProblem:
+    """Return `problem` without its last windows.
+
+    An output_padding of the stride or more makes room for windows that x has no pixels for; they
+    are zeros, and then the result is the adjoint of no convolution, but still of this.
+    """
+    geometry = problem.geometry
+    general = GeneralConvProblem(
+        problem.direction,
+        problem.dtype,
+        problem.x_shape,
+        problem.w_shape,
+        geometry.stride,
+        geometry.padding,
+        (1,) * geometry.rank,
+        geometry.dilation,
+        problem.groups,
+        1,
+        DimensionNumbers.channels_first(geometry.rank),
+        bias=problem.bias,
+        flip=problem.flip,
+    )
+    return replace(general, extra=extra)

@@ -1,0 +1,162 @@
+"""States the problem that a convolution's arguments describe, or says what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clconv.errors import GeometryError
+from clconv.ops.arguments import (
+    expect_shape,
+    image_shape,
+    integer,
+    padding_pairs,
+    per_axis,
+    window_geometry,
+)
+from clconv.ops.arrays import Array
+from clconv.spec.general import GeneralConvProblem
+from clconv.spec.geometry import Sizes
+from clconv.spec.layout import DimensionNumbers, permuted
+from clconv.spec.problem import ConvProblem, Direction
+from clconv.spec.rearrangement import check_padding_mode
+
+Convolution = ConvProblem | GeneralConvProblem
+
+
+def conv_problem(
+    direction: Direction,
+    dtype: str,
+    x_shape: Sizes,
+    w_shape: Sizes,
+    options: Mapping[str, Any],
+    *,
+    bias: bool = False,
+) -> Convolution:
+    """Check shapes and options against each other and state the problem.
+
+    `options` are the public keywords: stride, padding, dilation, groups, flip, padding_mode,
+    dimension_numbers. A problem that has no option of the general kind is a plain one.
+    """
+    numbers = _numbers(x_shape, w_shape, options.get("dimension_numbers"))
+    groups = integer("groups", options["groups"])
+    plain_x = permuted(x_shape, numbers.x, numbers.plain_x)
+    plain_w = permuted(w_shape, numbers.w, numbers.plain_w)
+    _check_channels(x_shape, w_shape, plain_x, plain_w, groups)
+    window = {name: options[name] for name in ("stride", "padding", "dilation")}
+    try:
+        geometry = window_geometry(plain_x[2:], plain_w[2:], **window)
+    except GeometryError as error:
+        raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
+    mode = options.get("padding_mode", "zeros")
+    check_padding_mode(mode, geometry.padding, geometry.input)
+    flip = bool(options["flip"])
+    if mode == "zeros" and numbers == DimensionNumbers.channels_first(geometry.rank):
+        sizes = (x_shape[0], x_shape[1], w_shape[0], groups)
+        return ConvProblem(direction, dtype, *sizes, geometry, bias=bias, flip=flip)
+    problem = GeneralConvProblem(
+        direction,
+        dtype,
+        x_shape,
+        w_shape,
+        geometry.stride,
+        geometry.padding,
+        (1,) * geometry.rank,
+        geometry.dilation,
+        groups,
+        1,
+        numbers,
+        mode,
+        bias=bias,
+        flip=flip,
+    )
+    problem.plain  # noqa: B018 - checks the rest
+    return problem
+
+
+def general_problem(
+    direction: Direction,
+    dtype: str,
+    x_shape: Sizes,
+    w_shape: Sizes,
+    options: Mapping[str, Any],
+) -> GeneralConvProblem:
+    """State the problem of `conv_general`: padding may be negative, x dilated, batch in groups."""
+    numbers = _numbers(x_shape, w_shape, options["dimension_numbers"])
+    groups = integer("groups", options["groups"])
+    batch_groups = integer("batch_groups", options["batch_groups"])
+    plain_x = permuted(x_shape, numbers.x, numbers.plain_x)
+    plain_w = permuted(w_shape, numbers.w, numbers.plain_w)
+    _check_channels(x_shape, w_shape, plain_x, plain_w, groups)
+    if batch_groups < 1 or plain_x[0] % batch_groups or plain_w[0] % batch_groups:
+        raise GeometryError(
+            f"batch_groups={batch_groups} does not divide N={plain_x[0]} of x {x_shape} and"
+            f" O={plain_w[0]} of w {w_shape}"
+        )
+    if groups > 1 and batch_groups > 1:
+        raise GeometryError(f"groups={groups} and batch_groups={batch_groups} exclude each other")
+    rank = len(plain_x) - 2
+    steps = {
+        name: per_axis(name, options[name], rank)
+        for name in ("stride", "input_dilation", "dilation")
+    }
+    for name, entries in steps.items():
+        if min(entries) < 1:
+            raise GeometryError(f"{name} must be at least 1, got {entries}")
+    gaps = steps["input_dilation"]
+    spread = tuple((size - 1) * gap + 1 for size, gap in zip(plain_x[2:], gaps, strict=True))
+    kernel = plain_w[2:]
+    pads = padding_pairs(options["padding"], spread, kernel, steps["stride"], steps["dilation"])
+    left = tuple(size + low + high for size, (low, high) in zip(spread, pads, strict=True))
+    cut = tuple(n + min(p[0], 0) + min(p[1], 0) for n, p in zip(spread, pads, strict=True))
+    if min(cut) < 1:
+        raise GeometryError(f"padding {pads} leaves {left} pixels of x {x_shape}")
+    problem = GeneralConvProblem(
+        direction,
+        dtype,
+        x_shape,
+        w_shape,
+        steps["stride"],
+        pads,
+        gaps,
+        steps["dilation"],
+        groups,
+        batch_groups,
+        numbers,
+        flip=bool(options["flip"]),
+    )
+    try:
+        problem.plain  # noqa: B018 - checks the windows
+    except GeometryError as error:
+        raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
+    return problem
+
+
+def expect_dy(dy: Array, problem: Convolution) -> None:
+    """Raise GeometryError unless dy has the shape that the forward operator gives."""
+    because = f"x {problem.x_shape}, w {problem.w_shape} and the options"
+    expect_shape("dy", dy.shape, problem.y_shape, because)
+
+
+def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:
+    image_shape("x", x_shape)
+    if len(w_shape) != len(x_shape):
+        raise GeometryError(f"w {w_shape} must have as many axes as x {x_shape}")
+    if min(w_shape) < 1:
+        raise GeometryError(f"w {w_shape} must have all sizes 1 or more")
+    return DimensionNumbers.parse(text, len(x_shape) - 2)
+
+
+def _check_channels(
+    x_shape: Sizes, w_shape: Sizes, plain_x: Sizes, plain_w: Sizes, groups: int
+) -> None:
+    if groups < 1 or plain_x[1] % groups or plain_w[0] % groups:
+        raise GeometryError(
+            f"groups={groups} does not divide C={plain_x[1]} of x {x_shape}"
+            f" and O={plain_w[0]} of w {w_shape}"
+        )
+    if plain_w[1] * groups != plain_x[1]:
+        raise GeometryError(
+            f"w {w_shape} has {plain_w[1]} channels, but x {x_shape} with groups={groups}"
+            f" needs C/groups = {plain_x[1] // groups}"
+        )
