@@ -108,8 +108,7 @@ def general_problem(
     kernel = plain_w[2:]
     pads = padding_pairs(options["padding"], spread, kernel, steps["stride"], steps["dilation"])
     left = tuple(size + low + high for size, (low, high) in zip(spread, pads, strict=True))
-    cut = tuple(n + min(p[0], 0) + min(p[1], 0) for n, p in zip(spread, pads, strict=True))
-    if min(cut) < 1:
+    if min(left) < 1:
         raise GeometryError(f"padding {pads} leaves {left} pixels of x {x_shape}")
     problem = GeneralConvProblem(
         direction,

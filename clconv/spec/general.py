@@ -41,11 +41,11 @@ class GeneralConvProblem:
 
     @property
     def _padding(self) -> tuple[Padding, Padding]:
-        """What x is rearranged with, and what is left to the plain convolution: added zeros."""
-        if self.padding_mode != "zeros":
-            return self.padding, ((0, 0),) * len(self.padding)
-        cut = tuple((min(low, 0), min(high, 0)) for low, high in self.padding)
-        return cut, tuple((max(low, 0), max(high, 0)) for low, high in self.padding)
+        """What x is rearranged with, and what is left to the plain convolution: zeros alone."""
+        none = ((0, 0),) * len(self.padding)
+        if self.padding_mode == "zeros" and min(map(min, self.padding)) >= 0:
+            return none, self.padding
+        return self.padding, none
 
     @property
     def x(self) -> Rearrangement:
