@@ -8,6 +8,8 @@ same numbers:
     conv         a sum over the taps of a filter whose pixels are matrices (what is exported here)
     conv_matrix  a sparse matrix times the image, whose transpose is the gradient, and is again a
                  convolution: with the flipped filter
+    conv_general the closed form, of which the gradients of every order are calls again
+    conv_transpose  scattering instead of gathering
     im2col       the filters as a matrix, times the matrix of all windows
     pool         the largest or the mean of every window
     bounds       how far rounding may carry a result away from these
@@ -22,12 +24,20 @@ arrays, and prefers a clear line to a fast one. Results are wider than the argum
 
 from .conv import (
     conv,
-    conv1d,
-    conv2d,
-    conv3d,
     conv_backward_bias,
     conv_backward_data,
     conv_backward_weights,
+)
+from .conv_general import (
+    conv_general,
+    conv_general_backward_data,
+    conv_general_backward_weights,
+)
+from .conv_ranks import conv1d, conv2d, conv3d
+from .conv_transpose import (
+    conv_transpose,
+    conv_transpose_backward_data,
+    conv_transpose_backward_weights,
 )
 from .im2col import col2im, im2col
 from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
@@ -43,6 +53,12 @@ __all__ = [
     "conv_backward_bias",
     "conv_backward_data",
     "conv_backward_weights",
+    "conv_general",
+    "conv_general_backward_data",
+    "conv_general_backward_weights",
+    "conv_transpose",
+    "conv_transpose_backward_data",
+    "conv_transpose_backward_weights",
     "im2col",
     "max_pool",
     "max_pool_backward",

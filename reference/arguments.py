@@ -6,8 +6,18 @@ A message names the argument, what it was, and what it does not fit to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .windows import Axes, Padding, PerAxis, counts, make_axes
+from .windows import (
+    Axes,
+    Padding,
+    PerAxis,
+    counts,
+    extent_of,
+    make_axes,
+    padding_pairs,
+    per_axis,
+)
 
 
 def check_image(name: str, shape: Sequence[int], rank: int | None = None) -> None:
@@ -40,6 +50,17 @@ def conv_axes(
     ------
     ValueError : the shapes do not fit each other, under the argument names `names`
     """
+    check_filters(x_shape, w_shape, groups, names)
+    return make_axes(x_shape[2:], w_shape[2:], stride=stride, padding=padding, dilation=dilation)
+
+
+def check_filters(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    groups: int,
+    names: tuple[str, str] = ("x", "w"),
+) -> None:
+    """w (O, C/groups, *kernel) fits x (N, C, *spatial) in everything but the spatial sizes."""
     x, w = (f"{name} {tuple(shape)}" for name, shape in zip(names, (x_shape, w_shape), strict=True))
     check_image(names[0], x_shape)
     if len(w_shape) != len(x_shape):
@@ -55,7 +76,6 @@ def conv_axes(
             f"{w} has filters of {w_shape[1]} channels, but {x} with groups={groups} "
             f"has {x_shape[1] // groups}"
         )
-    return make_axes(x_shape[2:], w_shape[2:], stride=stride, padding=padding, dilation=dilation)
 
 
 def conv_output_shape(
@@ -63,6 +83,86 @@ def conv_output_shape(
 ) -> tuple[int, ...]:
     """(N, O, *out), the shape of y and dy."""
     return (x_shape[0], w_shape[0], *counts(axes))
+
+
+@dataclass(frozen=True)
+class TransposeAxis:
+    """One spatial axis of a transposed convolution; `size` is that of its input."""
+
+    size: int
+    taps: int
+    stride: int
+    dilation: int
+    low: int
+    high: int
+    output_padding: int
+
+    @property
+    def extent(self) -> int:
+        """From the first to the last tap of the filter, both included."""
+        return extent_of(self.taps, self.dilation)
+
+    @property
+    def count(self) -> int:
+        """The size of the output: what the taps reach, less the padding."""
+        reached = (self.size - 1) * self.stride + self.extent
+        return reached - self.low - self.high + self.output_padding
+
+
+def transpose_axes(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    *,
+    stride: PerAxis,
+    padding: Padding,
+    output_padding: PerAxis,
+    dilation: PerAxis,
+    groups: int,
+    names: tuple[str, str] = ("x", "w"),
+) -> list[TransposeAxis]:
+    """The numbers of a transposed convolution of x (N, C, *spatial) with w (C, O/groups, *kernel).
+
+    Raises
+    ------
+    ValueError : the shapes do not fit, nothing is left of the output, or an output_padding that is
+        neither below the stride nor below the dilation
+    """
+    check_image(names[0], x_shape)
+    x, w = (f"{name} {tuple(shape)}" for name, shape in zip(names, (x_shape, w_shape), strict=True))
+    if len(w_shape) != len(x_shape):
+        raise ValueError(f"{w} has {len(w_shape)} axes, but {x} has {len(x_shape)}")
+    if groups < 1:
+        raise ValueError(f"groups={groups} is below the least allowed value, 1")
+    if w_shape[0] != x_shape[1]:
+        raise ValueError(f"{w} has filters for {w_shape[0]} channels, but {x} has {x_shape[1]}")
+    if x_shape[1] % groups:
+        raise ValueError(f"groups={groups} does not divide C={x_shape[1]} of {x}")
+    if padding in ("same", "same_lower"):
+        raise ValueError(f"padding={padding!r} has no one meaning in a transposed convolution")
+    rank = len(x_shape) - 2
+    kernel = per_axis("kernel_size", tuple(w_shape[2:]), rank)
+    numbers = zip(
+        x_shape[2:],
+        kernel,
+        per_axis("stride", stride, rank),
+        per_axis("dilation", dilation, rank),
+        padding_pairs(padding, x_shape[2:], kernel, kernel),
+        per_axis("output_padding", output_padding, rank, least=0),
+        strict=True,
+    )
+    axes = [TransposeAxis(i, k, s, d, low, high, e) for i, k, s, d, (low, high), e in numbers]
+    for axis in axes:
+        if axis.output_padding >= max(axis.stride, axis.dilation):
+            raise ValueError(
+                f"output_padding={axis.output_padding} is neither below stride={axis.stride} "
+                f"nor below dilation={axis.dilation}"
+            )
+        if axis.size < 1 or axis.count < 1:
+            raise ValueError(
+                f"size {axis.size} with kernel_size={axis.taps} and padding "
+                f"({axis.low}, {axis.high}) makes an output of {axis.count} elements"
+            )
+    return axes
 
 
 def pool_axes(

@@ -3,9 +3,14 @@
 A reference has to be more accurate than what it judges, so every sum here is formed, and
 returned, in a dtype wider than the one the data came in:
 
-    float16, float32      ->  float64          53 bits of significand
-    float64, longdouble   ->  np.longdouble    64 bits on x86, 113 on some machines, 53 on others
-    bool, any integer     ->  int64            exact, as long as the result fits
+    bfloat16, float16, float32  ->  float64          53 bits of significand
+    float64, longdouble         ->  np.longdouble    64 bits on x86, 113 on some machines, 53 on
+                                                     others
+    complex64                   ->  complex128       two of float64
+    complex128                  ->  np.clongdouble   two of np.longdouble
+    bool, any integer           ->  int64            exact, as long as the result fits
+
+bfloat16 is the dtype of that name in the package ml_dtypes, which need not be there.
 
 Nothing is rounded back. Whoever compares a narrow result with a wide one sees the narrow one's
 whole error; `bounds.py` says how large that may be.
@@ -26,14 +31,22 @@ def wide_dtype(*dtypes: npt.DTypeLike) -> np.dtype[Any]:
 
     Raises
     ------
-    ValueError : the common dtype is neither boolean, integer nor real
+    ValueError : the common dtype is neither boolean, integer, real nor complex
     """
-    dtype = np.result_type(*(np.dtype(each) for each in dtypes))
+    dtype = np.result_type(*map(numpy_dtype, dtypes))
     if dtype.kind in "biu":
         return np.dtype(np.int64)
     if dtype.kind == "f":
         return np.dtype(np.float64 if dtype.itemsize <= 4 else np.longdouble)
-    raise ValueError(f"dtype {dtype} is not supported: wanted boolean, integer or real floating")
+    if dtype.kind == "c":
+        return np.dtype(np.complex128 if dtype.itemsize <= 8 else np.clongdouble)
+    raise ValueError(f"dtype {dtype} is not supported: wanted boolean, integer, real or complex")
+
+
+def numpy_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """`dtype`, or float32 for bfloat16: it holds the same numbers, and numpy can promote it."""
+    dtype = np.dtype(dtype)
+    return np.dtype(np.float32) if dtype.name == "bfloat16" else dtype
 
 
 def widen(*arrays: npt.ArrayLike) -> tuple[Array, ...]:
@@ -41,3 +54,8 @@ def widen(*arrays: npt.ArrayLike) -> tuple[Array, ...]:
     converted = [np.asarray(each) for each in arrays]
     wide = wide_dtype(*(each.dtype for each in converted))
     return tuple(each.astype(wide) for each in converted)
+
+
+def conjugate(a: Array) -> Array:
+    """The complex conjugate; numbers of other dtypes are their own."""
+    return a.conj() if a.dtype.kind == "c" else a

@@ -34,7 +34,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import check_image, check_shape, conv_axes, conv_output_shape
-from .arrays import Array, widen
+from .arrays import Array, conjugate, widen
+from .matrices import (
+    columns,
+    flipped,
+    from_tap_matrices,
+    spatial_axes,
+    split_channels,
+    tap_matrices,
+)
 from .windows import Padding, PerAxis, counts, crop, pad, padded_sizes, taps
 
 
@@ -129,7 +137,7 @@ def conv_backward_data(
     )
     dy, w = widen(dy, w)
     check_shape("dy", dy.shape, conv_output_shape(input_shape, w.shape, axes))
-    matrices = tap_matrices(flipped(w, flip), groups)
+    matrices = tap_matrices(flipped(conjugate(w), flip), groups)
     vectors = columns(split_channels(dy, groups))
     padded_shape = (*input_shape[:2], *padded_sizes(axes))
     image = split_channels(np.zeros(padded_shape, dy.dtype), groups)
@@ -179,7 +187,7 @@ def conv_backward_weights(
     )
     x, dy = widen(x, dy)
     check_shape("dy", dy.shape, conv_output_shape(x.shape, weight_shape, axes))
-    image = split_channels(pad(x, axes), groups)
+    image = split_channels(pad(conjugate(x), axes), groups)
     vectors = columns(split_channels(dy, groups))
     matrices = tap_matrices(np.zeros(weight_shape, x.dtype), groups)
     for tap, touched in taps(axes):
@@ -199,93 +207,3 @@ def conv_backward_bias(dy: npt.ArrayLike) -> Array:
     (dy,) = widen(dy)
     total: Array = dy.sum(axis=(0, *spatial_axes(dy)))
     return total
-
-
-def conv1d(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    flip: bool = False,
-) -> Array:
-    """`conv` for x (N, C, L) and nothing else; ValueError for another rank."""
-    check_image("x", np.shape(x), rank=1)
-    return conv(
-        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, flip=flip
-    )
-
-
-def conv2d(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    flip: bool = False,
-) -> Array:
-    """`conv` for x (N, C, H, W) and nothing else; ValueError for another rank."""
-    check_image("x", np.shape(x), rank=2)
-    return conv(
-        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, flip=flip
-    )
-
-
-def conv3d(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    flip: bool = False,
-) -> Array:
-    """`conv` for x (N, C, D, H, W) and nothing else; ValueError for another rank."""
-    check_image("x", np.shape(x), rank=3)
-    return conv(
-        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, flip=flip
-    )
-
-
-def spatial_axes(a: Array) -> tuple[int, ...]:
-    """The axes behind the first two."""
-    return tuple(range(2, a.ndim))
-
-
-def flipped(w: Array, flip: bool) -> Array:
-    """w (O, C/groups, *kernel), reversed along its spatial axes if `flip`."""
-    return np.flip(w, spatial_axes(w)) if flip else w
-
-
-def tap_matrices(w: Array, groups: int) -> Array:
-    """w (O, C/groups, *kernel) as matrices (*kernel, groups, O/groups, C/groups), one for a tap."""
-    outputs, channels, *kernel = w.shape
-    grouped = w.reshape(groups, outputs // groups, channels, *kernel)
-    rank = len(kernel)
-    return np.ascontiguousarray(np.moveaxis(grouped, range(3, 3 + rank), range(rank)))
-
-
-def from_tap_matrices(matrices: Array) -> Array:
-    """The inverse of `tap_matrices`: w (O, C/groups, *kernel)."""
-    *kernel, groups, outputs, channels = matrices.shape
-    rank = len(kernel)
-    grouped = np.moveaxis(matrices, range(rank), range(3, 3 + rank))
-    return grouped.reshape(groups * outputs, channels, *kernel)
-
-
-def split_channels(a: Array, groups: int) -> Array:
-    """a (N, C, *spatial) as (N, groups, C/groups, *spatial)."""
-    return a.reshape(a.shape[0], groups, a.shape[1] // groups, *a.shape[2:])
-
-
-def columns(a: Array) -> Array:
-    """a (N, groups, C/groups, *spatial) with a column for every pixel: (N, groups, C/groups, L)."""
-    return a.reshape(*a.shape[:3], math.prod(a.shape[3:]))

@@ -40,9 +40,10 @@ import numpy.typing as npt
 import scipy.sparse
 
 from .arguments import check_shape, conv_axes, conv_output_shape
-from .arrays import Array, widen
-from .conv import conv, tap_matrices
-from .windows import Axis, Padding, PerAxis, taps
+from .arrays import Array, conjugate, widen
+from .conv import conv
+from .matrices import exchange_channels, tap_matrices
+from .windows import Axis, Padding, PerAxis, spread, taps
 
 Keywords = dict[str, Any]
 
@@ -147,7 +148,7 @@ def backward_data(
     check_shape("dy", np.shape(dy), conv_output_shape(input_shape, np.shape(w), axes))
     W_hat = conv_matrix(w, input_shape[2:], **keywords)
     dy, _ = widen(dy, w)
-    dx: Array = (W_hat.T @ dy.reshape(dy.shape[0], W_hat.shape[0]).T).T
+    dx: Array = (conjugate(W_hat).T @ dy.reshape(dy.shape[0], W_hat.shape[0]).T).T
     return dx.reshape(tuple(input_shape))
 
 
@@ -171,7 +172,9 @@ def backward_data_by_flipping(
 
     that of a forward convolution at output s, with tap r, dilation as before, stride 1, and padding
     dilation*(k - 1) - low, on an image that has dy[p] at p*stride and zeros between. Its filter has
-    at tap r the matrix W[k - 1 - r]^T: flipped, and with input and output channels exchanged.
+    at tap r the matrix W[k - 1 - r]^T: flipped, and with input and output channels exchanged. The
+    padding may be negative, where a window lay in the padding alone: then elements are cut off.
+    `conv_general` does such things in general.
 
     Arguments and result are those of `conv.conv_backward_data`.
     """
@@ -187,29 +190,8 @@ def backward_data_by_flipping(
     )
     check_shape("dy", dy.shape, conv_output_shape(input_shape, w.shape, axes))
     for number, axis in enumerate(axes):
-        dy = spread(dy, 2 + number, axis)
-    exchanged = exchange_channels(w, groups)
+        low = axis.extent - 1 - axis.low
+        high = axis.size - 1 - axis.starts[-1]  # so that the result is as long as the image
+        dy = spread(dy, 2 + number, axis.stride, low, high)
+    exchanged = exchange_channels(conjugate(w), groups)
     return conv(dy, exchanged, dilation=dilation, groups=groups, flip=not flip)
-
-
-def spread(dy: Array, number: int, axis: Axis) -> Array:
-    """`dy` along array axis `number`: stride - 1 zeros between elements, and full padding.
-
-    The padding before element 0 is dilation*(k - 1) - low, that behind as much as makes the result
-    of the convolution as long as the image. Either may be negative, where a window lay in the
-    padding alone: then elements of dy are cut off.
-    """
-    first = axis.extent - 1 - axis.low
-    at = first + axis.stride * np.arange(axis.count)
-    length = axis.size + axis.extent - 1
-    kept = np.flatnonzero((at >= 0) & (at < length))
-    image = np.zeros((*dy.shape[:number], length, *dy.shape[number + 1 :]), dtype=dy.dtype)
-    image[(slice(None),) * number + (at[kept],)] = dy.take(kept, axis=number)
-    return image
-
-
-def exchange_channels(w: Array, groups: int) -> Array:
-    """w (O, C/groups, *kernel) with every W[t] transposed within its group: (C, O/groups, ...)."""
-    outputs, channels, *kernel = w.shape
-    grouped = w.reshape(groups, outputs // groups, channels, *kernel).swapaxes(1, 2)
-    return grouped.reshape(groups * channels, outputs // groups, *kernel)

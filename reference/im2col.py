@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import check_image, check_shape, conv_axes, conv_output_shape
-from .arrays import Array, widen
+from .arrays import Array, conjugate, widen
 from .windows import Axes, Padding, PerAxis, counts, crop, make_axes, pad, padded_sizes, taps
 
 
@@ -141,7 +141,7 @@ def backward_data(
     groups: int = 1,
 ) -> Array:
     """dx = col2im(W^T dY); arguments and result as in `conv.conv_backward_data`."""
-    dy, w = widen(dy, w)
+    dy, w = widen(dy, conjugate(np.asarray(w)))
     axes = conv_axes(
         input_shape,
         w.shape,
@@ -169,7 +169,7 @@ def backward_weights(
     groups: int = 1,
 ) -> Array:
     """dW = sum of dY X-hat^T over all images; as in `conv.conv_backward_weights`."""
-    x, dy = widen(x, dy)
+    x, dy = widen(conjugate(np.asarray(x)), dy)
     axes = conv_axes(
         x.shape,
         weight_shape,

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import check_shape, conv_axes, conv_output_shape
-from .arrays import Array, widen
+from .arrays import Array, conjugate, widen
 from .windows import Axes, Padding, PerAxis
 
 Position = tuple[int, ...]
@@ -95,7 +95,7 @@ def backward_data(
     groups: int = 1,
 ) -> Array:
     """dx[s] += dy[p] * w[t] over all connections; as in `conv.conv_backward_data`."""
-    dy, w = widen(dy, w)
+    dy, w = widen(dy, conjugate(np.asarray(w)))
     axes = conv_axes(
         input_shape,
         w.shape,
@@ -123,7 +123,7 @@ def backward_weights(
     groups: int = 1,
 ) -> Array:
     """dw[t] += dy[p] * x[s] over all connections; as in `conv.conv_backward_weights`."""
-    x, dy = widen(x, dy)
+    x, dy = widen(conjugate(np.asarray(x)), dy)
     axes = conv_axes(
         x.shape,
         weight_shape,

@@ -1,6 +1,6 @@
 """The named shapes that tests, verification and benchmarks share.
 
-CONV_SHAPES and POOL_SHAPES hold sets:
+CONV_SHAPES, TRANSPOSE_SHAPES and POOL_SHAPES hold sets:
 
     edges       small problems, each with something that code gets wrong
     quick       a few of them, for a check that takes a moment
@@ -14,16 +14,19 @@ He, Zhang, Ren & Sun, "Deep residual learning for image recognition", 2016, tabl
 from __future__ import annotations
 
 from .shape_types import DIRECTIONS, ConvShape, ConvTensors, Direction, PoolShape, PoolTensors
+from .transpose_shape import TransposeShape
 
 __all__ = [
     "CONV_SHAPES",
     "DIRECTIONS",
     "POOL_SHAPES",
+    "TRANSPOSE_SHAPES",
     "ConvShape",
     "ConvTensors",
     "Direction",
     "PoolShape",
     "PoolTensors",
+    "TransposeShape",
 ]
 
 _conv = ConvShape.of  # batch, channels, outputs, spatial, kernel, stride, padding, dilation, groups
@@ -146,6 +149,42 @@ CONV_SHAPES: dict[str, dict[str, ConvShape]] = {
     "quick": {name: _CONV_EDGES[name] for name in _CONV_QUICK},
     "resnet50": _resnet50(),
 }
+
+# batch, channels, outputs, spatial, kernel, stride, padding, dilation, output_padding
+_transpose = TransposeShape.of
+
+_TRANSPOSE_EDGES = {
+    "1d_1x1_image": _transpose(1, 1, 1, (1,), 1),
+    "1d_plain": _transpose(2, 3, 4, (7,), 3),
+    "1d_upsample": _transpose(2, 2, 3, (6,), 4, stride=2, padding=1),
+    "1d_output_padding": _transpose(1, 3, 2, (5,), 3, 3, 1, output_padding=2),
+    "1d_output_padding_below_dilation": _transpose(
+        2, 2, 2, (4,), 3, 1, 1, dilation=3, output_padding=2
+    ),
+    "1d_stride_beyond_filter": _transpose(1, 2, 2, (4,), 2, stride=5, output_padding=4),
+    "1d_padding_beyond_filter": _transpose(1, 2, 1, (9,), 2, padding=3),
+    "plain": _transpose(2, 3, 4, (4, 5), 3),
+    "upsample": _transpose(1, 4, 2, (4, 3), 4, stride=2, padding=1),
+    "checkerboard": _transpose(2, 2, 3, (3, 4), 3, stride=2, padding=1, output_padding=1),
+    "asymmetric_padding": _transpose(1, 2, 3, (5, 4), 3, 2, ((0, 1), (2, 0))),
+    "output_padding_per_axis": _transpose(1, 2, 2, (3, 3), 2, (3, 2), output_padding=(2, 0)),
+    "output_padding_below_dilation": _transpose(
+        1, 2, 3, (4, 3), 2, (1, 2), 1, dilation=(4, 1), output_padding=(3, 1)
+    ),
+    "dilation_and_stride": _transpose(2, 3, 2, (4, 5), (3, 2), (2, 3), 2, (2, 3)),
+    "groups": _transpose(2, 6, 4, (4, 3), 3, 2, 1, groups=2),
+    "depthwise": _transpose(1, 5, 5, (5, 6), 3, 2, 1, output_padding=1, groups=5),
+    "depthwise_times_2": _transpose(1, 3, 6, (4, 4), 2, 2, groups=3),
+    "pointwise": _transpose(2, 7, 5, (4, 5), 1),
+    "pointwise_strided": _transpose(1, 3, 2, (3, 4), 1, stride=2, output_padding=1),
+    "wide_channels": _transpose(1, 37, 19, (5, 4), 3, stride=2, padding=1),
+    "3d_plain": _transpose(1, 2, 3, (3, 2, 4), 2),
+    "3d_anisotropic": _transpose(
+        1, 4, 2, (3, 4, 2), (2, 3, 1), (2, 1, 3), ((1, 0), (1, 2), 0), (2, 2, 1), (1, 1, 2), 2
+    ),
+}
+
+TRANSPOSE_SHAPES: dict[str, dict[str, TransposeShape]] = {"edges": _TRANSPOSE_EDGES}
 
 _POOL_EDGES = {
     "1d_1x1_image": _pool(1, 1, (1,), 1),

@@ -38,6 +38,7 @@ from .arrays import Array
 
 PerAxis = int | Sequence[int]
 Padding = int | str | Sequence[int | Sequence[int]]
+PADDING_WORDS = ("same", "same_lower", "valid")
 Index = tuple[Any, ...]  # of an array, behind an ellipsis
 
 
@@ -110,8 +111,10 @@ def extent_of(taps: int, dilation: int) -> int:
     return dilation * (taps - 1) + 1
 
 
-def per_axis(name: str, value: PerAxis, rank: int, least: int = 1) -> tuple[int, ...]:
+def per_axis(name: str, value: PerAxis, rank: int, least: int | None = 1) -> tuple[int, ...]:
     """One whole number for each of `rank` axes: `value` itself, or `value` repeated.
+
+    None for `least` allows any number.
 
     Raises
     ------
@@ -120,38 +123,45 @@ def per_axis(name: str, value: PerAxis, rank: int, least: int = 1) -> tuple[int,
     values = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value,) * rank
     if len(values) != rank:
         raise ValueError(f"{name}={value} has {len(values)} values for {rank} spatial axes")
-    if min(values) < least:
+    if least is not None and min(values) < least:
         raise ValueError(f"{name}={value} is below the least allowed value, {least}")
     return tuple(operator.index(each) for each in values)
 
 
 def padding_pairs(
-    padding: Padding, spatial: Sequence[int], extents: Sequence[int], strides: Sequence[int]
+    padding: Padding,
+    spatial: Sequence[int],
+    extents: Sequence[int],
+    strides: Sequence[int],
+    least: int | None = 0,
 ) -> tuple[tuple[int, int], ...]:
     """Any way of writing padding as one (low, high) pair per axis.
 
     An int holds for every side; a sequence has per axis an int or a (low, high) pair. "valid"
-    is none. "same" is as much as makes the output ceil(size/stride) long, the odd element high:
+    is none. "same" is as much as makes the output ceil(size/stride) long, the odd element high,
+    as in torch, TensorFlow, JAX and ONNX's SAME_UPPER; "same_lower" has it low:
 
         total = max((ceil(size/stride) - 1)*stride + extent - size, 0),  low = total//2
 
     Raises
     ------
-    ValueError : an unknown word, the wrong number of values, or a negative one
+    ValueError : an unknown word, the wrong number of values, or one below `least` (None: any)
     """
     rank = len(spatial)
     if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(f"padding={padding!r} is unknown: wanted numbers, 'same' or 'valid'")
+        if padding not in PADDING_WORDS:
+            wanted = "', '".join(PADDING_WORDS)
+            raise ValueError(f"padding={padding!r} is unknown: wanted numbers or one of '{wanted}'")
         if padding == "valid":
             return ((0, 0),) * rank
         sizes = zip(spatial, extents, strides, strict=True)
         totals = [max((-(-size // s) - 1) * s + extent - size, 0) for size, extent, s in sizes]
-        return tuple((total // 2, total - total // 2) for total in totals)
+        halves = [(total // 2, total - total // 2) for total in totals]
+        return tuple((b, a) if padding == "same_lower" else (a, b) for a, b in halves)
     sides = (padding,) * rank if isinstance(padding, int | np.integer) else tuple(padding)
     if len(sides) != rank:
         raise ValueError(f"padding={padding} has {len(sides)} values for {rank} spatial axes")
-    pairs = [per_axis("padding", side, 2, least=0) for side in sides]
+    pairs = [per_axis("padding", side, 2, least) for side in sides]
     return tuple((low, high) for low, high in pairs)
 
 
@@ -228,3 +238,28 @@ def crop(padded: Array, axes: Axes) -> Array:
 def inside(axes: Axes) -> Index:
     """The index of the image within its padding."""
     return (..., *(slice(axis.low, axis.low + axis.size) for axis in axes))
+
+
+def spread(a: Array, number: int, step: int, low: int, high: int) -> Array:
+    """`a` with step - 1 zeros between its elements along axis `number`, then padded with zeros.
+
+    Element i comes to lie at low + i*step. Negative padding cuts elements off, zeros first where
+    there are any between.
+
+    >>> spread(np.array([1, 2, 3]), 0, step=2, low=1, high=-1)
+    array([0, 1, 0, 2, 0])
+
+    Raises
+    ------
+    ValueError : padding that cuts off more than there is
+    """
+    size = a.shape[number]
+    spread_size = max(step * (size - 1) + 1, 0)
+    length = spread_size + low + high
+    if length < 0:
+        raise ValueError(f"padding ({low}, {high}) cuts off more than the {spread_size} elements")
+    at = low + step * np.arange(size)
+    kept = np.flatnonzero((at >= 0) & (at < length))
+    image = np.zeros((*a.shape[:number], length, *a.shape[number + 1 :]), dtype=a.dtype)
+    image[(slice(None),) * number + (at[kept],)] = a.take(kept, axis=number)
+    return image

@@ -18,6 +18,9 @@ FORMULATIONS = [loops, conv_matrix, sys.modules["clconv.reference.im2col"]]
         (["float16"], np.float64),
         (["float32"], np.float64),
         (["float64"], np.longdouble),
+        (["complex64"], np.complex128),
+        (["complex128"], np.clongdouble),
+        (["float32", "complex64"], np.complex128),
         (["bool"], np.int64),
         (["uint8"], np.int64),
         (["int64"], np.int64),
@@ -30,14 +33,22 @@ def test_wide_dtype(dtypes, wide):
     assert wide_dtype(*dtypes) == wide
 
 
+def test_bfloat16_is_widened():
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="it has bfloat16")
+    x = np.array([[[1, 2, 3]]], ml_dtypes.bfloat16)
+    for other in (x, x.astype(np.float16), x.astype(np.float32)):
+        assert conv(x, other).dtype == np.float64
+        assert conv(x, other).item() == 14
+
+
 def test_widen_gives_all_arrays_one_dtype():
     a, b = widen(np.float32([1]), [True])
     assert a.dtype == b.dtype == np.float64
 
 
-def test_complex_is_refused():
-    with pytest.raises(ValueError, match="dtype complex128 is not supported"):
-        wide_dtype("complex128")
+def test_what_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="dtype <U3 is not supported"):
+        wide_dtype("<U3")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8"])

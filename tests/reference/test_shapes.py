@@ -13,17 +13,27 @@ from clconv.reference import (
     conv_backward_weights,
     loops,
     shape_types,
+    transpose_shape,
 )
 from clconv.reference.bounds import exact_integer_limit
 from clconv.reference.pool import divisors
-from clconv.reference.shapes import CONV_SHAPES, DIRECTIONS, POOL_SHAPES, ConvShape, PoolShape
+from clconv.reference.shapes import (
+    CONV_SHAPES,
+    DIRECTIONS,
+    POOL_SHAPES,
+    TRANSPOSE_SHAPES,
+    ConvShape,
+    PoolShape,
+)
 
 EDGES = CONV_SHAPES["edges"]
 POOL_EDGES = POOL_SHAPES["edges"]
 SMALL = {name: shape for name, shape in EDGES.items() if shape.flops <= 25_000}
 
 
-@pytest.mark.parametrize("shapes", [*CONV_SHAPES.values(), *POOL_SHAPES.values()])
+@pytest.mark.parametrize(
+    "shapes", [*CONV_SHAPES.values(), *TRANSPOSE_SHAPES.values(), *POOL_SHAPES.values()]
+)
 def test_no_shape_stands_twice_in_a_set(shapes):
     assert len(set(map(str, shapes.values()))) == len(shapes)
 
@@ -149,3 +159,4 @@ def test_pool_tensors_have_ties():
 
 def test_examples_in_docstrings():
     assert doctest.testmod(shape_types).failed == 0
+    assert doctest.testmod(transpose_shape).failed == 0
