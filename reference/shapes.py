@@ -184,7 +184,12 @@ _TRANSPOSE_EDGES = {
     ),
 }
 
-TRANSPOSE_SHAPES: dict[str, dict[str, TransposeShape]] = {"edges": _TRANSPOSE_EDGES}
+_TRANSPOSE_QUICK = ["checkerboard", "output_padding_below_dilation", "depthwise"]
+
+TRANSPOSE_SHAPES: dict[str, dict[str, TransposeShape]] = {
+    "edges": _TRANSPOSE_EDGES,
+    "quick": {name: _TRANSPOSE_EDGES[name] for name in _TRANSPOSE_QUICK},
+}
 
 _POOL_EDGES = {
     "1d_1x1_image": _pool(1, 1, (1,), 1),

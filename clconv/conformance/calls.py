@@ -53,6 +53,12 @@ class Call:
             ),
             "conv_backward_weights": lambda: int(self.arguments[1][:, 0].size),
             "conv_backward_bias": lambda: int(self.arguments[0][:, 0].size),
+            "conv_general": lambda: self._filter_elements("I") * self._taps(1),
+            "conv_general_backward_data": lambda: self._filter_elements("O") * self._taps(1),
+            "conv_general_backward_weights": lambda: self.arguments[1].size,
+            "conv_transpose": self._transpose_terms,
+            "conv_transpose_backward_data": lambda: int(self.arguments[1][0].size),
+            "conv_transpose_backward_weights": lambda: int(self.arguments[0][:, 0].size),
             "im2col": lambda: 0,
             "col2im": lambda: self._window(2, len(self.arguments[1])),
             "max_pool": lambda: 0,
@@ -65,6 +71,24 @@ class Call:
     def _conv_terms(self) -> int:
         has_bias = len(self.arguments) > 2 and self.arguments[2] is not None
         return int(self.arguments[1][0].size) + has_bias
+
+    def _transpose_terms(self) -> int:
+        has_bias = len(self.arguments) > 2 and self.arguments[2] is not None
+        return int(self.arguments[1][:, 0].size) // int(self.options.get("groups", 1)) + has_bias
+
+    def _filter_elements(self, letter: str) -> int:
+        """Return w's channels of a kind, where its layout has them."""
+        w = self.arguments[1]
+        numbers = self.options.get("dimension_numbers") or ",OI->"
+        count = int(w.shape[numbers.split(",")[1].split("->")[0].index(letter)])
+        return count // int(self.options.get("groups", 1)) if letter == "O" else count
+
+    def _taps(self, position: int) -> int:
+        w = self.arguments[position]
+        numbers = self.options.get("dimension_numbers") or ",OI" + "DHW"[: w.ndim - 2] + "->"
+        layout = numbers.split(",")[1].split("->")[0]
+        spatial = (size for size, letter in zip(w.shape, layout, strict=True) if letter in "DHW")
+        return int(prod(spatial))
 
     def _window(self, position: int, rank: int) -> int:
         kernel = np.broadcast_to(self.arguments[position], rank)

@@ -11,9 +11,9 @@ import numpy as np
 
 from clconv import reference
 from clconv.conformance.calls import Array, Backend
-from clconv.reference.shapes import ConvShape, PoolShape
+from clconv.reference.shapes import ConvShape, PoolShape, TransposeShape
 
-Shape = ConvShape | PoolShape
+Shape = ConvShape | PoolShape | TransposeShape
 Tensors = Mapping[str, Array]
 
 
@@ -75,6 +75,50 @@ CONVOLUTIONS = (
     ),
 )
 
+GENERAL = (
+    Operator(
+        "conv_general",
+        lambda f, s, t: f.conv_general(t["last_x"], t["last_w"], **general_keywords(s)),
+        True,
+    ),
+    Operator(
+        "conv_general_backward_data",
+        lambda f, s, t: f.conv_general_backward_data(
+            t["last_dy"], t["last_w"], input_shape=t["last_x"].shape, **general_keywords(s)
+        ),
+        True,
+    ),
+    Operator(
+        "conv_general_backward_weights",
+        lambda f, s, t: f.conv_general_backward_weights(
+            t["last_x"], t["last_dy"], weight_shape=t["last_w"].shape, **general_keywords(s)
+        ),
+        True,
+    ),
+)
+
+TRANSPOSED = (
+    Operator(
+        "conv_transpose",
+        lambda f, s, t: f.conv_transpose(t["x"], t["w"], t["bias"], **s.keywords()),
+        True,
+    ),
+    Operator(
+        "conv_transpose_backward_data",
+        lambda f, s, t: f.conv_transpose_backward_data(
+            t["dy"], t["w"], input_shape=s.x_shape, **s.keywords()
+        ),
+        True,
+    ),
+    Operator(
+        "conv_transpose_backward_weights",
+        lambda f, s, t: f.conv_transpose_backward_weights(
+            t["x"], t["dy"], weight_shape=s.w_shape, **s.keywords()
+        ),
+        True,
+    ),
+)
+
 POOLINGS = (
     Operator(
         "max_pool",
@@ -101,8 +145,28 @@ POOLINGS = (
 
 def operators_of(shape: Shape) -> tuple[Operator, ...]:
     """Return the operators that a shape can be put through."""
-    table = CONVOLUTIONS if isinstance(shape, ConvShape) else POOLINGS
+    table: tuple[Operator, ...] = POOLINGS
+    if isinstance(shape, ConvShape):
+        table = CONVOLUTIONS + GENERAL
+    elif isinstance(shape, TransposeShape):
+        table = TRANSPOSED
     return tuple(operator for operator in table if operator.serves(shape))
+
+
+def general_keywords(shape: ConvShape) -> dict[str, Any]:
+    """Return options that make of a shape a general convolution: channels last, pixels apart.
+
+    The first axis has its padding moved by a pixel, so that it is negative where there was none.
+    """
+    rank = len(shape.spatial)
+    letters = "DHW"[3 - rank :]
+    low, high = shape.padding[0]
+    return {
+        **shape.keywords(),
+        "padding": ((low - 1, high + 1), *shape.padding[1:]),
+        "input_dilation": (2, *[1] * (rank - 1)),
+        "dimension_numbers": f"N{letters}C,{letters}IO->N{letters}C",
+    }
 
 
 def window_keywords(shape: ConvShape) -> dict[str, Any]:
@@ -123,8 +187,18 @@ def tensors_of(shape: Shape, dtype: str, kind: str, seed: int = 0) -> Tensors:
         size = (shape.batch, rows, positions)
         cols = rng.integers(-8, 9, size) if integer else rng.uniform(-1, 1, size)
         tensors["cols"] = cols.astype(dtype)
-    else:
+        tensors |= _general_tensors(shape, tensors)
+    elif isinstance(shape, PoolShape):
         _, tensors["indices"] = reference.max_pool(
             tensors["x"], shape.kernel, return_indices=True, **shape.max_keywords()
         )
     return tensors
+
+
+def _general_tensors(shape: ConvShape, tensors: Tensors) -> Tensors:
+    """Return x and w with their channels last, and a dy of the shape that those give."""
+    x = np.ascontiguousarray(np.moveaxis(tensors["x"], 1, -1))
+    w = np.ascontiguousarray(np.moveaxis(tensors["w"], (0, 1), (-1, -2)))
+    y = reference.conv_general(x, w, **general_keywords(shape))
+    values = np.resize(tensors["dy"], y.shape)
+    return {"last_x": x, "last_w": w, "last_dy": values}

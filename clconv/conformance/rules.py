@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from clconv.conformance.calls import Array, Backend, Call
-from clconv.conformance.operators import Shape, Tensors, window_keywords
+from clconv.conformance.operators import Shape, Tensors, general_keywords, window_keywords
 from clconv.reference.bounds import sum_bound
-from clconv.reference.shapes import ConvShape
+from clconv.reference.shapes import ConvShape, PoolShape, TransposeShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,12 @@ def compare_within(actual: Array, expected: Array, allowed: Array) -> Finding:
 
 def check_adjoint(backend: Backend, shape: Shape, tensors: Tensors) -> Finding:
     """Hold every linear operator of `shape` to its adjoint's identity, in exact integers."""
-    products = (
-        conv_products(backend, shape, tensors)
-        if isinstance(shape, ConvShape)
-        else pool_products(backend, shape, tensors)
-    )
+    if isinstance(shape, ConvShape):
+        products = conv_products(backend, shape, tensors)
+    elif isinstance(shape, TransposeShape):
+        products = transpose_products(backend, shape, tensors)
+    else:
+        products = pool_products(backend, shape, tensors)
     for name, values in products.items():
         if len(set(values)) > 1:
             return Finding(False, np.inf, f"{name}: inner products {values} differ")
@@ -115,14 +116,32 @@ def conv_products(f: Backend, shape: ConvShape, t: Tensors) -> Products:
     image = f.col2im(t["cols"], shape.spatial, shape.kernel, **window_keywords(shape))
     return {
         "conv": (dot(y, t["dy"]), dot(t["x"], dx), dot(t["w"], dw)),
+        "conv_general": _general_products(f, shape, t),
         "bias": (dot(biases, t["dy"]), dot(t["bias"], f.conv_backward_bias(t["dy"]))),
         "im2col": (dot(cols, t["cols"]), dot(t["x"], image)),
     }
 
 
-def pool_products(f: Backend, shape: Shape, t: Tensors) -> Products:
+def _general_products(f: Backend, shape: ConvShape, t: Tensors) -> tuple[int, ...]:
+    keywords = general_keywords(shape)
+    x, w, dy = (t[name] for name in ("last_x", "last_w", "last_dy"))
+    y = f.conv_general(x, w, **keywords)
+    dx = f.conv_general_backward_data(dy, w, input_shape=x.shape, **keywords)
+    dw = f.conv_general_backward_weights(x, dy, weight_shape=w.shape, **keywords)
+    return dot(y, dy), dot(x, dx), dot(w, dw)
+
+
+def transpose_products(f: Backend, shape: TransposeShape, t: Tensors) -> Products:
+    """Return the inner products of transposed convolution with its adjoints."""
+    keywords = shape.keywords()
+    y = f.conv_transpose(t["x"], t["w"], **keywords)
+    dx = f.conv_transpose_backward_data(t["dy"], t["w"], input_shape=shape.x_shape, **keywords)
+    dw = f.conv_transpose_backward_weights(t["x"], t["dy"], weight_shape=shape.w_shape, **keywords)
+    return {"conv_transpose": (dot(y, t["dy"]), dot(t["x"], dx), dot(t["w"], dw))}
+
+
+def pool_products(f: Backend, shape: PoolShape, t: Tensors) -> Products:
     """Return the inner products of pooling with its adjoints, max pooling's at fixed indices."""
-    assert not isinstance(shape, ConvShape)
     y, indices = f.max_pool(t["x"], shape.kernel, return_indices=True, **shape.max_keywords())
     y = np.where(indices < 0, 0, y)  # a window without pixels selects nothing
     dx = f.max_pool_backward(t["dy"], indices, input_shape=shape.x_shape)

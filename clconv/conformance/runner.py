@@ -13,10 +13,9 @@ from clconv.conformance.operators import Operator, Shape, Tensors, operators_of,
 from clconv.conformance.rules import Finding, check_adjoint, check_bits, check_bound
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
-from clconv.reference.shapes import CONV_SHAPES, POOL_SHAPES
+from clconv.reference.shapes import CONV_SHAPES, POOL_SHAPES, TRANSPOSE_SHAPES
 
 DTYPES = ("float32", "float64")
-WITH_ALGORITHM = ("conv", "conv_backward_data", "conv_backward_weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class DeviceBackend:
 
     def __getattr__(self, name: str) -> Any:
         options: dict[str, Any] = {"device": self.device}
-        if name in WITH_ALGORITHM:
+        if name.startswith("conv") and name != "conv_backward_bias":
             options["algorithm"] = self.algorithm
         return partial(getattr(clconv, name), **options)
 
@@ -67,9 +66,11 @@ def list_cases(shapes: str, algorithms: tuple[str, ...]) -> list[Case]:
     cases = []
     for dtype in DTYPES:
         step = 3 if shapes == "quick" and dtype == "float64" else 1
-        for name, conv_shape in list(CONV_SHAPES[shapes].items())[::step]:
+        convolutions: list[tuple[str, Shape]] = [*CONV_SHAPES[shapes].items()]
+        convolutions += TRANSPOSE_SHAPES[shapes].items()
+        for name, shape in convolutions[::step]:
             cases += [
-                Case(name, conv_shape, dtype, algorithm, shared=algorithm == algorithms[0])
+                Case(name, shape, dtype, algorithm, shared=algorithm == algorithms[0])
                 for algorithm in algorithms
             ]
         for name, pool_shape in list(POOL_SHAPES[shapes].items())[::step]:

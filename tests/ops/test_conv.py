@@ -8,7 +8,7 @@ import pytest
 import clconv
 from clconv import reference
 from clconv.conformance.runner import Case, DeviceBackend, run_case
-from clconv.reference.shapes import CONV_SHAPES
+from clconv.reference.shapes import CONV_SHAPES, TRANSPOSE_SHAPES
 
 EDGES = CONV_SHAPES["edges"]
 
@@ -29,6 +29,27 @@ def test_bits_bounds_and_adjoints(device, name, algorithm, dtype):
         pytest.skip(f"{device} has no float64")
     shared = algorithm == clconv.algorithm_names()[-1]
     case = Case(name, EDGES[name], dtype, algorithm, shared)
+    for outcome in run_case(DeviceBackend(device, algorithm), case):
+        assert not outcome.skipped, outcome
+        assert outcome.finding.passed, (outcome.operator, outcome.rule, outcome.finding.message)
+
+
+TRANSPOSED = TRANSPOSE_SHAPES["edges"]
+TRANSPOSED_SERVED = [
+    (name, algorithm)
+    for name, shape in TRANSPOSED.items()
+    for algorithm in clconv.algorithm_names()
+    # As conv sees it, input and output channels are exchanged.
+    if algorithm != "depthwise" or shape.outputs == shape.groups
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "algorithm"), TRANSPOSED_SERVED)
+def test_transposed_bits_bounds_and_adjoints(device, name, algorithm, dtype):
+    if dtype == "float64" and not device.fp64:
+        pytest.skip(f"{device} has no float64")
+    case = Case(name, TRANSPOSED[name], dtype, algorithm, shared=True)
     for outcome in run_case(DeviceBackend(device, algorithm), case):
         assert not outcome.skipped, outcome
         assert outcome.finding.passed, (outcome.operator, outcome.rule, outcome.finding.message)
