@@ -40,7 +40,7 @@ def conv_general(
     groups : feature groups; divides C and O
     batch_groups : divides N and O; not together with groups
     dimension_numbers : the layouts of x, w and y, as "NHWC,HWIO->NHWC"; channels-first by default.
-        Spatial letters may stand in any order; options per axis follow x's.
+        Spatial letters may stand in any order; options per axis follow w's.
     flip, algorithm, device : see `conv`
 
     Returns

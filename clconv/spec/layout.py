@@ -2,7 +2,7 @@
 
 A layout is a string with a letter an axis, "NCHW": N batch, C channels, D, H, W space; filters
 have O and I for output and input channels, "OIHW". Dimension numbers say all three of a
-convolution, "NHWC,HWIO->NHWC": x, w and y. Options per axis follow x's order of spatial letters.
+convolution, "NHWC,HWIO->NHWC": x, w and y. Options per axis follow w's order of spatial letters.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class DimensionNumbers:
 
     @property
     def spatial(self) -> str:
-        """Spatial letters in x's order: the order of options per axis."""
-        return spatial_letters(self.x)
+        """Spatial letters in w's order: the order of options per axis, as XLA has it."""
+        return spatial_letters(self.w)
 
     @property
     def plain_x(self) -> str:
