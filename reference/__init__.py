@@ -10,6 +10,7 @@ same numbers:
                  convolution: with the flipped filter
     conv_general the closed form, of which the gradients of every order are calls again
     conv_transpose  scattering instead of gathering
+    depthwise    as many groups as channels, and then a mixture of channels
     im2col       the filters as a matrix, times the matrix of all windows
     pool         the largest or the mean of every window
     bounds       how far rounding may carry a result away from these
@@ -39,6 +40,7 @@ from .conv_transpose import (
     conv_transpose_backward_data,
     conv_transpose_backward_weights,
 )
+from .depthwise import depthwise_conv, separable_conv
 from .im2col import col2im, im2col
 from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
 
@@ -59,7 +61,9 @@ __all__ = [
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
+    "depthwise_conv",
     "im2col",
     "max_pool",
     "max_pool_backward",
+    "separable_conv",
 ]

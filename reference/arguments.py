@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .padding_modes import check_padding_mode
 from .windows import (
     Axes,
     Padding,
@@ -42,6 +43,7 @@ def conv_axes(
     padding: Padding,
     dilation: PerAxis,
     groups: int,
+    padding_mode: str = "zeros",
     names: tuple[str, str] = ("x", "w"),
 ) -> Axes:
     """The windows of a convolution of x (N, C, *spatial) with w (O, C/groups, *kernel).
@@ -51,7 +53,9 @@ def conv_axes(
     ValueError : the shapes do not fit each other, under the argument names `names`
     """
     check_filters(x_shape, w_shape, groups, names)
-    return make_axes(x_shape[2:], w_shape[2:], stride=stride, padding=padding, dilation=dilation)
+    axes = make_axes(x_shape[2:], w_shape[2:], stride=stride, padding=padding, dilation=dilation)
+    check_padding_mode(axes, padding_mode)
+    return axes
 
 
 def check_filters(

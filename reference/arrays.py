@@ -59,3 +59,9 @@ def widen(*arrays: npt.ArrayLike) -> tuple[Array, ...]:
 def conjugate(a: Array) -> Array:
     """The complex conjugate; numbers of other dtypes are their own."""
     return a.conj() if a.dtype.kind == "c" else a
+
+
+def widen_to_float(a: npt.ArrayLike) -> Array:
+    """`a` in the wide dtype if that is floating, else in float64."""
+    (wide,) = widen(a)
+    return wide.astype(np.float64) if wide.dtype.kind == "i" else wide

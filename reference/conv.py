@@ -23,6 +23,11 @@ lines stand in `loops.py` one number at a time, in `conv_matrix.py` as a sparse 
 transpose, and in `im2col.py` as one dense product.
 
 Sums are kept, and returned, in the wide dtype of `arrays.py`.
+
+Edge cases. Every tap of every window is multiplied, the padding as the number zero: where w is
+infinite or NaN, a zero under it makes NaN, in the padding too, as in torch. A window wholly in the
+padding sums to zero, and y is the bias. The sign of a zero sum is not defined. A batch of no images
+is one again, and its weight gradient is zero; no channels (C = 0) leave the bias.
 """
 
 from __future__ import annotations
@@ -33,8 +38,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from .activations import activate, check_activation
 from .arguments import check_image, check_shape, conv_axes, conv_output_shape
 from .arrays import Array, conjugate, widen
+from .layouts import dimension_numbers_of, permuted, permuted_shape
 from .matrices import (
     columns,
     flipped,
@@ -43,7 +50,8 @@ from .matrices import (
     split_channels,
     tap_matrices,
 )
-from .windows import Padding, PerAxis, counts, crop, pad, padded_sizes, taps
+from .padding_modes import fold_padding, pad_image
+from .windows import Axes, Padding, PerAxis, counts, padded_sizes, taps
 
 
 def conv(
@@ -56,6 +64,11 @@ def conv(
     dilation: PerAxis = 1,
     groups: int = 1,
     flip: bool = False,
+    padding_mode: str = "zeros",
+    activation: str | None = None,
+    out: npt.ArrayLike | None = None,
+    beta: float = 0,
+    dimension_numbers: str | None = None,
 ) -> Array:
     """Cross-correlate a batch of images with a bank of filters.
 
@@ -64,15 +77,24 @@ def conv(
         y[n, o, p, q] = bias[o] + sum over c, i, j of
             w[o, c, i, j] * x[n, g*C/groups + c, p*sh + i*dh - top, q*sw + j*dw - left]
 
+    and what is returned is activation(y + beta*out).
+
     Parameters
     ----------
     x : array (N, C, *spatial), with 1, 2 or 3 spatial axes
     w : array (O, C/groups, *kernel)
     bias : array (O,), or None for zeros
     stride, dilation : int or one per axis, in elements, at least 1; dilation 1 is a dense filter
-    padding : int, one per axis, or ((low, high), ...), zeros in elements; or "same" or "valid"
+    padding : int, one per axis, or ((low, high), ...), in elements; or "same", which puts an odd
+        element high, "same_lower", which puts it low, or "valid", which is none
     groups : how many blocks the channels are split into; divides C and O
     flip : reverse w along its spatial axes: convolution as mathematicians define it
+    padding_mode : "zeros", "reflect", "replicate" or "circular"; see `padding_modes.py`
+    activation : None, or a name out of `activations.py`: "relu", "leaky_relu", "relu6",
+        "sigmoid", "tanh", "silu", "gelu"
+    out : array of the shape of y, which is read and left as it is; needed where beta is not 0
+    beta : how many times `out` is added; where it is 0, not even a NaN of `out` gets through
+    dimension_numbers : the layouts of x, w and y, "NHWC,HWIO->NHWC"; see `layouts.py`
 
     Returns
     -------
@@ -82,19 +104,47 @@ def conv(
     ------
     ValueError : the shapes do not fit: "groups=3 does not divide C=64 of x (8, 64, 56, 56)"
     """
+    numbers = dimension_numbers_of(dimension_numbers, np.shape(x))
+    image = permuted(x, numbers.x, numbers.image, "x")
+    filters = permuted(w, numbers.w, numbers.filters, "w")
     axes = conv_axes(
-        np.shape(x), np.shape(w), stride=stride, padding=padding, dilation=dilation, groups=groups
+        image.shape,
+        filters.shape,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
     )
-    no_bias = np.zeros(np.shape(w)[0], dtype=bool)  # bool widens with anything
-    x, w, bias = widen(x, w, no_bias if bias is None else bias)
-    check_shape("bias", bias.shape, w.shape[:1])
-    matrices = tap_matrices(flipped(w, flip), groups)
-    image = split_channels(pad(x, axes), groups)
-    y_shape = conv_output_shape(x.shape, w.shape, axes)
-    y = np.zeros((x.shape[0], groups, w.shape[0] // groups, math.prod(counts(axes))), x.dtype)
+    check_activation(activation, np.iscomplexobj(image) or np.iscomplexobj(filters))
+    nothing = np.zeros(filters.shape[0], dtype=bool)  # bool widens with anything
+    image, filters, bias = widen(image, filters, nothing if bias is None else bias)
+    check_shape("bias", bias.shape, filters.shape[:1])
+    y = tap_sums(pad_image(image, axes, padding_mode), flipped(filters, flip), axes, groups)
+    y = permuted(y + bias.reshape(-1, *(1 for _ in axes)), numbers.image, numbers.y)
+    return activate(accumulate(y, out, beta), activation)
+
+
+def tap_sums(image: Array, w: Array, axes: Axes, groups: int) -> Array:
+    """y[p] = sum over t of W[t] x[s_p + t*dilation], for a padded image; all of one dtype."""
+    matrices = tap_matrices(w, groups)
+    image = split_channels(image, groups)
+    y = np.zeros((*image.shape[:2], w.shape[0] // groups, math.prod(counts(axes))), image.dtype)
     for tap, touched in taps(axes):
         y += matrices[tap] @ columns(image[touched])
-    return y.reshape(y_shape) + bias.reshape(-1, *(1 for _ in axes))
+    return y.reshape(image.shape[0], w.shape[0], *counts(axes))
+
+
+def accumulate(y: Array, out: npt.ArrayLike | None, beta: float) -> Array:
+    """y + beta*out."""
+    if out is not None:
+        check_shape("out", np.shape(out), y.shape)
+    elif beta != 0:
+        raise ValueError(f"beta={beta} needs `out`, which it multiplies")
+    if out is None or beta == 0:
+        return y
+    (out,) = widen(out)
+    return y + beta * out
 
 
 def conv_backward_data(
@@ -107,6 +157,8 @@ def conv_backward_data(
     dilation: PerAxis = 1,
     groups: int = 1,
     flip: bool = False,
+    padding_mode: str = "zeros",
+    dimension_numbers: str | None = None,
 ) -> Array:
     """The gradient with respect to x, given that with respect to y = conv(x, w).
 
@@ -114,37 +166,43 @@ def conv_backward_data(
 
     Parameters
     ----------
-    dy : array (N, O, *out)
-    w, stride, padding, dilation, groups, flip : as in `conv`
+    dy : array (N, O, *out), in the layout of y
+    w, and the others : as in `conv`; of `padding_mode`, every copy of an element adds to it
     input_shape : (N, C, *spatial) of x; several sizes of x may have the same size of y
 
     Returns
     -------
-    dx : array of `input_shape` in the wide dtype; zero where no window touches x
+    dx : array of `input_shape` in the wide dtype; zero where no window touches x. Of complex
+        numbers it is the adjoint, which takes conj(w)
 
     Raises
     ------
     ValueError : the shapes do not fit
     """
+    numbers = dimension_numbers_of(dimension_numbers, input_shape, "input_shape")
+    x_shape = permuted_shape(input_shape, numbers.x, numbers.image)
+    filters = permuted(w, numbers.w, numbers.filters, "w")
     axes = conv_axes(
-        input_shape,
-        np.shape(w),
+        x_shape,
+        filters.shape,
         stride=stride,
         padding=padding,
         dilation=dilation,
         groups=groups,
+        padding_mode=padding_mode,
         names=("input_shape", "w"),
     )
-    dy, w = widen(dy, w)
-    check_shape("dy", dy.shape, conv_output_shape(input_shape, w.shape, axes))
-    matrices = tap_matrices(flipped(conjugate(w), flip), groups)
+    dy, filters = widen(permuted(dy, numbers.y, numbers.image, "dy"), filters)
+    check_shape("dy", dy.shape, conv_output_shape(x_shape, filters.shape, axes))
+    matrices = tap_matrices(flipped(conjugate(filters), flip), groups)
     vectors = columns(split_channels(dy, groups))
-    padded_shape = (*input_shape[:2], *padded_sizes(axes))
+    padded_shape = (*x_shape[:2], *padded_sizes(axes))
     image = split_channels(np.zeros(padded_shape, dy.dtype), groups)
     for tap, touched in taps(axes):
         part = matrices[tap].swapaxes(-1, -2) @ vectors
         image[touched] += part.reshape(*image.shape[:3], *counts(axes))
-    return crop(image.reshape(padded_shape), axes)
+    dx = fold_padding(image.reshape(padded_shape), axes, padding_mode)
+    return permuted(dx, numbers.image, numbers.x)
 
 
 def conv_backward_weights(
@@ -157,6 +215,8 @@ def conv_backward_weights(
     dilation: PerAxis = 1,
     groups: int = 1,
     flip: bool = False,
+    padding_mode: str = "zeros",
+    dimension_numbers: str | None = None,
 ) -> Array:
     """The gradient with respect to w, given that with respect to y = conv(x, w).
 
@@ -164,36 +224,41 @@ def conv_backward_weights(
 
     Parameters
     ----------
-    x, stride, padding, dilation, groups, flip : as in `conv`
-    dy : array (N, O, *out)
+    x, and the others : as in `conv`
+    dy : array (N, O, *out), in the layout of y
     weight_shape : (O, C/groups, *kernel) of w
 
     Returns
     -------
-    dw : array of `weight_shape` in the wide dtype
+    dw : array of `weight_shape` in the wide dtype; of complex numbers by conj(x)
 
     Raises
     ------
     ValueError : the shapes do not fit
     """
+    numbers = dimension_numbers_of(dimension_numbers, np.shape(x))
+    image = permuted(x, numbers.x, numbers.image, "x")
+    w_shape = permuted_shape(weight_shape, numbers.w, numbers.filters, "weight_shape")
     axes = conv_axes(
-        np.shape(x),
-        weight_shape,
+        image.shape,
+        w_shape,
         stride=stride,
         padding=padding,
         dilation=dilation,
         groups=groups,
+        padding_mode=padding_mode,
         names=("x", "weight_shape"),
     )
-    x, dy = widen(x, dy)
-    check_shape("dy", dy.shape, conv_output_shape(x.shape, weight_shape, axes))
-    image = split_channels(pad(conjugate(x), axes), groups)
+    image, dy = widen(image, permuted(dy, numbers.y, numbers.image, "dy"))
+    check_shape("dy", dy.shape, conv_output_shape(image.shape, w_shape, axes))
+    image = split_channels(pad_image(conjugate(image), axes, padding_mode), groups)
     vectors = columns(split_channels(dy, groups))
-    matrices = tap_matrices(np.zeros(weight_shape, x.dtype), groups)
+    matrices = tap_matrices(np.zeros(w_shape, dy.dtype), groups)
     for tap, touched in taps(axes):
         outer_products = vectors @ columns(image[touched]).swapaxes(-1, -2)
         matrices[tap] = outer_products.sum(axis=0)
-    return flipped(from_tap_matrices(matrices), flip)
+    dw = flipped(from_tap_matrices(matrices), flip)
+    return permuted(dw, numbers.filters, numbers.w)
 
 
 def conv_backward_bias(dy: npt.ArrayLike) -> Array:

@@ -19,6 +19,9 @@ and its transpose (`col2im`) adds all copies of an element up again:
 So the matrix can be made of the image, as here, and then the weight gradient is its transpose; or
 of the filters (`conv_matrix.py`), and then the data gradient is. Convolution is bilinear.
 
+Copies are exact, of NaN and infinities too. With these in the filters, 0*inf = NaN wherever a zero
+of the padding stands in X-hat.
+
 The price is memory: X-hat is about KH*KW times as large as x.
 
 References
@@ -35,8 +38,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import check_image, check_shape, conv_axes, conv_output_shape
+from .arguments import check_shape, conv_axes, conv_output_shape
 from .arrays import Array, conjugate, widen
+from .layouts import layout_of, permuted
 from .windows import Axes, Padding, PerAxis, counts, crop, make_axes, pad, padded_sizes, taps
 
 
@@ -47,6 +51,7 @@ def im2col(
     stride: PerAxis = 1,
     padding: Padding = 0,
     dilation: PerAxis = 1,
+    layout: str | None = None,
 ) -> Array:
     """X-hat of every image: the windows of x as columns.
 
@@ -54,7 +59,9 @@ def im2col(
     ----------
     x : array (N, C, *spatial), with 1, 2 or 3 spatial axes
     kernel_size, stride, dilation : int or one per axis, in elements, at least 1
-    padding : int, one per axis, ((low, high), ...), "same" or "valid"
+    padding : int, one per axis, ((low, high), ...), "same", "same_lower" or "valid"
+    layout : that of x, "NHWC"; None is channels-first. X-hat is the same in any: its rows and
+        columns run over the spatial axes in the order that they have in `layout`
 
     Returns
     -------
@@ -65,8 +72,8 @@ def im2col(
     ------
     ValueError : the shapes do not fit
     """
-    x = np.asarray(x)
-    check_image("x", x.shape)
+    layout, canonical = layout_of(layout, np.shape(x))
+    x = permuted(x, layout, canonical)
     axes = make_axes(x.shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation)
     image = pad(x, axes)
     batch, channels = x.shape[:2]
@@ -82,6 +89,7 @@ def col2im(
     stride: PerAxis = 1,
     padding: Padding = 0,
     dilation: PerAxis = 1,
+    layout: str | None = None,
 ) -> Array:
     """The adjoint of im2col: <im2col(x), cols> = <x, col2im(cols)> for every x.
 
@@ -90,11 +98,12 @@ def col2im(
     cols : array (N, C*prod(kernel), L)
     output_size : the spatial size of the image that comes back
     kernel_size, stride, padding, dilation : as in `im2col`
+    layout : that of the image; `output_size` has its spatial letters in that order
 
     Returns
     -------
-    x : array (N, C, *output_size) in the wide dtype; entries of `cols` that stand for the same
-        element are added, those that stand for the padding are dropped
+    x : array (N, C, *output_size), or of that layout, in the wide dtype; entries of `cols` that
+        stand for the same element are added, those that stand for the padding are dropped
 
     Raises
     ------
@@ -108,7 +117,8 @@ def col2im(
             f"cols {cols.shape} does not fit: wanted (N, C*{filter_taps}, {windows_in(axes)}) "
             f"for output_size {tuple(output_size)} and kernel_size={kernel_size}"
         )
-    return fold(cols, axes)
+    layout, canonical = layout_of(layout, (1, 1, *output_size), "output_size, as (1, 1, ...),")
+    return permuted(fold(cols, axes), canonical, layout)
 
 
 def forward(

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import check_image, check_shape, pool_axes
-from .arrays import Array, widen
+from .arrays import Array, widen, widen_to_float
 from .windows import Axes, Axis, Padding, PerAxis, counts, crop, pad, padded_sizes, taps
 
 
@@ -251,9 +251,3 @@ def least_value(dtype: np.dtype[Any]) -> float | int | bool:
     if dtype.kind == "f":
         return -math.inf
     return False if dtype.kind == "b" else int(np.iinfo(dtype).min)
-
-
-def widen_to_float(a: npt.ArrayLike) -> Array:
-    """`a` in the wide dtype if that is floating, else in float64."""
-    (wide,) = widen(a)
-    return wide.astype(np.float64) if wide.dtype.kind == "i" else wide

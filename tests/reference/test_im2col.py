@@ -56,3 +56,24 @@ def test_copying_keeps_the_dtype_and_adding_widens_it():
 def test_empty_batch():
     assert im2col(np.zeros((0, 3, 5, 5)), 3).shape == (0, 27, 9)
     assert col2im(np.zeros((0, 27, 9)), (5, 5), 3).shape == (0, 3, 5, 5)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NWHC", "CHWN"])
+def test_layouts(layout):
+    x = np.random.default_rng(0).integers(-9, 9, (2, 3, 4, 5))
+    spatial = [letter for letter in layout if letter in "HW"]
+    canonical = x.transpose(["NCHW".index(each) for each in ["N", "C", *spatial]])
+    moved = x.transpose(["NCHW".index(each) for each in layout])
+    X_hat = im2col(moved, (2, 3), padding=(1, 0), layout=layout)
+    np.testing.assert_array_equal(X_hat, im2col(canonical, (2, 3), padding=(1, 0)))
+    cols = np.random.default_rng(1).integers(-9, 9, X_hat.shape)
+    image = col2im(cols, canonical.shape[2:], (2, 3), padding=(1, 0), layout=layout)
+    assert image.shape == moved.shape
+    assert (X_hat * cols).sum() == (image * moved).sum()
+
+
+def test_a_layout_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="layout: 'NHWW' does not have each letter of"):
+        im2col(np.zeros((1, 2, 3, 4)), 1, layout="NHWW")
+    with pytest.raises(ValueError, match="layout='NWC' has 3 axes"):
+        col2im(np.zeros((1, 4, 4)), (2, 2), 1, layout="NWC")
