@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan
+from clconv.program.plan import Argument, Launch, Plan
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.problem import ConvProblem, Problem
 
@@ -29,10 +30,14 @@ class Depthwise:
         assert isinstance(problem, ConvProblem)
         p, geometry = problem, problem.geometry
         multiplier = p.group_outputs
+        arguments: tuple[Argument, ...]
         sizes, arguments = {
             "forward": (
                 (prod(geometry.output[:-1]), p.outputs, p.batch),
-                ("x", "w", "bias" if p.bias else "y", "y", multiplier, int(p.flip), int(p.bias)),
+                (
+                    *("x", "w", "bias" if p.bias else "y", "y", multiplier),
+                    *(int(p.flip), int(p.bias), beta_of(p)),
+                ),
             ),
             "backward_data": (
                 (prod(geometry.input[:-1]), p.channels, p.batch),
@@ -50,6 +55,7 @@ class Depthwise:
             macros={
                 "REAL": dtype_named(p.dtype).c_type,
                 "VW": min(max(width, 4), 16),
+                **epilogue_macros(p),
                 **geometry.macros(),
             },
             global_size=sizes,

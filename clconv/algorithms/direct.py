@@ -6,8 +6,9 @@ The fallback where the others refuse, and the second opinion in tests.
 from __future__ import annotations
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan, line_of_groups
+from clconv.program.plan import Argument, Launch, Plan, line_of_groups
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.problem import ConvProblem, Problem
 
@@ -26,10 +27,14 @@ class Direct:
         assert isinstance(problem, ConvProblem)
         p, geometry = problem, problem.geometry
         Cg, Og = p.group_channels, p.group_outputs
+        arguments: tuple[Argument, ...]
         sizes, arguments = {
             "forward": (
                 (geometry.positions, p.outputs, p.batch),
-                ("x", "w", "bias" if p.bias else "y", "y", Cg, Og, int(p.flip), int(p.bias)),
+                (
+                    *("x", "w", "bias" if p.bias else "y", "y", Cg, Og, int(p.flip), int(p.bias)),
+                    beta_of(p),
+                ),
             ),
             "backward_data": (
                 (geometry.pixels, p.channels, p.batch),
@@ -44,7 +49,7 @@ class Direct:
         launch = Launch(
             source="direct/direct.cl",
             kernel=f"direct_{p.direction}",
-            macros={"REAL": dtype_named(p.dtype).c_type},
+            macros={"REAL": dtype_named(p.dtype).c_type, **epilogue_macros(p)},
             global_size=global_size,
             local_size=local_size,
             arguments=arguments + geometry.scalars(generic=True),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
 from clconv.program.plan import Launch, round_up
 from clconv.spec.dtypes import dtype_named
+from clconv.spec.problem import ConvProblem
 
 DEPTH = 64  # k-steps that one work-item of `pack` writes
 ZEROS, BIAS, CONTINUE = 0, 1, 2  # what a product starts from; `start` in gemm.cl
@@ -104,7 +106,7 @@ def pack_launch(
 
 
 def gemm_launch(
-    dtype: str,
+    problem: ConvProblem,
     tile: Tile,
     a: str,
     b: str,
@@ -120,15 +122,17 @@ def gemm_launch(
     """Multiply packed `a` (m x k) by packed `b` (k x n) into columns [first, first + n) of `c`.
 
     `c` has rows of one stride. With `start=BIAS` the plan's tensor "bias" is what rows start from.
+    The epilogue of a forward `problem` is applied.
     """
     return Launch(
         source="gemm/gemm.cl",
         kernel="gemm",
         macros={
-            "REAL": dtype_named(dtype).c_type,
+            "REAL": dtype_named(problem.dtype).c_type,
             "MR": tile.mr,
             "NV": tile.nv,
             "VW": tile.vw,
+            **epilogue_macros(problem),
         },
         global_size=(
             round_up(panels(m, tile.mr), tile.wg_m),
@@ -140,5 +144,6 @@ def gemm_launch(
         arguments=(
             *(a, b, "bias" if start == BIAS else c.name, c.name, m, n, k, start, c.origin, first),
             *(c.column.inner, c.column.outer, c.column.step, c.row.step, c.group),
+            beta_of(problem),
         ),
     )

@@ -167,7 +167,7 @@ class _Forward(_Job):
         for first, count in chunks(self.columns, self.size):
             yield unfold_launch(p, "im2col_columns", tile.nr, first, count)
             yield gemm_launch(
-                p.dtype,
+                p,
                 tile,
                 "packed_w",
                 "columns",
@@ -227,9 +227,7 @@ class _BackwardData(_Job):
         dy = _transposed(self.images("dy", first))
         yield pack_launch(p.dtype, dy, "packed_dy", width=tile.nr, rows=n, depth=k, groups=groups)
         columns = Matrix("columns", row=Split.plain(m, n), column=Split.plain(n, 1), group=m * n)
-        yield gemm_launch(
-            p.dtype, tile, "packed_w", "packed_dy", columns, m=m, n=n, k=k, groups=groups
-        )
+        yield gemm_launch(p, tile, "packed_w", "packed_dy", columns, m=m, n=n, k=k, groups=groups)
         yield col2im_launch(
             p.dtype,
             p.geometry,
@@ -278,7 +276,7 @@ class _BackwardWeights(_Job):
             )
             yield unfold_launch(p, "im2col_rows", tile.nr, first, count)
             yield gemm_launch(
-                p.dtype,
+                p,
                 tile,
                 "packed_dy",
                 "columns",

@@ -28,7 +28,9 @@ def rearranged_plan(problem: GeneralConvProblem, plan_plain: Callable[[ConvProbl
     moved = {name: f"plain_{name}" for name, move in moves.items() if not move.is_identity}
     itemsize_bytes = dtype_named(problem.dtype).itemsize_bytes
     workspace = {moved[name]: prod(moves[name].plain_shape) * itemsize_bytes for name in moved}
-    before = [move_launch(problem.dtype, moves[n], "to_plain", n) for n in inputs if n in moved]
+    # What beta is multiplied by has to be plain, too.
+    read = (*inputs, output) if problem.beta else inputs
+    before = [move_launch(problem.dtype, moves[n], "to_plain", n) for n in read if n in moved]
     after = [move_launch(problem.dtype, moves[output], "from_plain", output)] * (output in moved)
     launches = (*before, *_renamed(inner.launches, moved), *after)
     return Plan(problem, inner.algorithm, launches, {**inner.workspace, **workspace})

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clconv.errors import GeometryError
 from clconv.spec.dtypes import DTYPES
 
 Array = Any  # numpy.ndarray or pyopencl.array.Array: the caller's kind comes back
@@ -68,3 +69,35 @@ def _check_device_arrays(given: dict[str, Any]) -> None:
     contexts = {array.queue.context for array in given.values()}
     if len(contexts) > 1:
         raise ValueError(f"{' and '.join(given)} live in different OpenCL contexts")
+
+
+def check_out(out: Any, x: Array, shape: tuple[int, ...]) -> Array:
+    """Return `out` if a result of `shape` can be written there, of x's kind and dtype.
+
+    Raises
+    ------
+    TypeError : another kind of array, or another dtype
+    ValueError : another shape, not C-contiguous, not aligned, read-only, or memory shared with x
+    """
+    on_device = is_device_array(x)
+    if is_device_array(out) != on_device or not (on_device or isinstance(out, np.ndarray)):
+        wanted = "pyopencl" if on_device else "numpy"
+        raise TypeError(f"out must be a {wanted} array as x is, got {type(out).__name__}")
+    if out.dtype.newbyteorder("=") != x.dtype.newbyteorder("=") or not out.dtype.isnative:
+        raise TypeError(f"out has dtype {out.dtype}, but x has {x.dtype}")
+    if tuple(out.shape) != tuple(shape):
+        raise GeometryError(f"out has shape {tuple(out.shape)}, but the result has {shape}")
+    if not out.flags.c_contiguous:
+        raise ValueError(f"out with strides {out.strides} is not C-contiguous")
+    if on_device:
+        _check_device_arrays({"x": x, "out": out})
+        align_bytes = out.queue.device.mem_base_addr_align // 8
+        if out.offset % align_bytes:
+            raise ValueError(
+                f"out starts at byte {out.offset}, which {align_bytes} does not divide"
+            )
+    elif not (out.flags.writeable and out.flags.aligned):
+        raise ValueError("out is read-only or not aligned to its elements")
+    elif np.may_share_memory(out, x):
+        raise ValueError("out shares memory with x")
+    return out

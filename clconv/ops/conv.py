@@ -13,7 +13,7 @@ from typing import Any
 
 from clconv.errors import GeometryError
 from clconv.ops.arguments import Axes, PaddingLike, expect_shape, image_shape, sizes
-from clconv.ops.arrays import Array, operands
+from clconv.ops.arrays import Array, check_out, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import conv_problem, expect_dy
 from clconv.program.device import Device
@@ -32,6 +32,9 @@ def conv(
     groups: int = 1,
     flip: bool = False,
     padding_mode: str = "zeros",
+    activation: str | None = None,
+    out: Array | None = None,
+    beta: float = 0,
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
@@ -42,6 +45,7 @@ def conv(
                                                  * w[o, c, i...]
 
     with c running over the channels of the group that o belongs to, and zeros outside the image.
+    What is written is activation(y + beta*out).
 
     Parameters
     ----------
@@ -56,6 +60,10 @@ def conv(
     flip : reverse the filters along every spatial axis
     padding_mode : what the padding holds: "zeros", "reflect" (the image mirrored in its edge
         pixels), "replicate" (its edge pixels) or "circular" (the image again)
+    activation : None, "relu", "leaky_relu" (slope 0.01), "relu6", "sigmoid", "tanh", "silu" or
+        "gelu" (by the error function), applied by the kernel that writes y
+    out : Array of y's shape, dtype and kind, C-contiguous: y is written there, and it is returned
+    beta : how many times what `out` held is added; where it is 0, out is not read
     dimension_numbers : the layouts of x, w and y, as "NHWC,HWIO->NHWC"; channels-first by default
     algorithm : "auto" or a name out of clconv.algorithm_names()
     device : for numpy arrays, where to run; see clconv.select_device
@@ -76,7 +84,7 @@ def conv(
     Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
     """
     x, w, bias = operands(x=x, w=w, bias=bias)
-    options = {
+    options: dict[str, Any] = {
         "stride": stride,
         "padding": padding,
         "dilation": dilation,
@@ -85,6 +93,7 @@ def conv(
         "padding_mode": padding_mode,
         "dimension_numbers": dimension_numbers,
     }
+    options |= {"activation": activation, "beta": beta}
     with_bias = bias is not None
     problem = conv_problem("forward", x.dtype.name, x.shape, w.shape, options, bias=with_bias)
     tensors = {"x": x, "w": w}
@@ -92,7 +101,10 @@ def conv(
         expect_shape("bias", bias.shape, (problem.outputs,), f"filters w {w.shape}")
         tensors["bias"] = bias
     results = {"y": (problem.y_shape, problem.dtype)}
-    (y,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    given = {} if out is None else {"y": check_out(out, x, problem.y_shape)}
+    if problem.beta and out is None:
+        raise ValueError(f"beta={beta} needs the array that it multiplies: out is None")
+    (y,) = execute(problem, tensors, results, device=device, algorithm=algorithm, out=given)
     return y
 
 
@@ -153,7 +165,7 @@ def conv_backward_data(
     """
     dy, w = operands(dy=dy, w=w)
     x_shape = image_shape("input_shape", input_shape)
-    options = {
+    options: dict[str, Any] = {
         "stride": stride,
         "padding": padding,
         "dilation": dilation,
@@ -208,7 +220,7 @@ def conv_backward_weights(
     """
     x, dy = operands(x=x, dy=dy)
     w_shape = sizes("weight_shape", weight_shape)
-    options = {
+    options: dict[str, Any] = {
         "stride": stride,
         "padding": padding,
         "dilation": dilation,

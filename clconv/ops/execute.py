@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,13 @@ def execute(
     *,
     device: str | Device | None = None,
     algorithm: str = "auto",
+    out: Mapping[str, Array] = MappingProxyType({}),
 ) -> tuple[Array, ...]:
     """Return the results of `problem` on `tensors` (validated already), of the same kind.
 
     pyopencl arrays: enqueued on the first one's queue, nothing waits and nothing is copied to the
-    host. numpy arrays: on the device's shared memory where there is one, else by copies.
+    host. numpy arrays: on the device's shared memory where there is one, else by copies. A result
+    in `out` is written there.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def execute(
         context, run = default_context(device), _run_from_host
     bound = plan_for(context, problem, algorithm)
     try:
-        return run(context, bound, tensors, results)
+        return run(context, bound, tensors, results, out)
     except cl.MemoryError as error:
         raise MemoryError(f"{problem} on {context.device}: {error}") from error
 
@@ -68,12 +71,20 @@ def _is_empty(tensors: Mapping[str, Array]) -> bool:
 
 
 def _run_from_host(
-    context: Context, bound: BoundPlan, tensors: Mapping[str, Array], results: Results
+    context: Context,
+    bound: BoundPlan,
+    tensors: Mapping[str, Array],
+    results: Results,
+    out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
     if _is_empty(tensors):  # sums of no terms
-        return tuple(np.zeros(shape, dtype) for shape, dtype in results.values())
+        zeros = {name: np.zeros(shape, dtype) for name, (shape, dtype) in results.items()}
+        return tuple({**zeros, **out}.values())
     tensors = {name: plain(array) for name, array in tensors.items()}
-    outputs = {name: np.empty(shape, dtype) for name, (shape, dtype) in results.items()}
+    outputs = {
+        name: out[name] if name in out else np.empty(shape, dtype)
+        for name, (shape, dtype) in results.items()
+    }
     if context.device.shares_host_memory:
         everything = {**tensors, **outputs}
         buffers = {name: _over_host_memory(context, array) for name, array in everything.items()}
@@ -83,11 +94,11 @@ def _run_from_host(
     else:
         flags = cl.mem_flags
         buffers = {
-            name: cl.Buffer(context.opencl, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=array)
-            for name, array in tensors.items()
+            name: cl.Buffer(context.opencl, flags.READ_WRITE | flags.COPY_HOST_PTR, hostbuf=array)
+            for name, array in {**tensors, **out}.items()
         }
-        for name, array in outputs.items():
-            buffers[name] = cl.Buffer(context.opencl, flags.READ_WRITE, array.nbytes)
+        for name in outputs.keys() - out.keys():
+            buffers[name] = cl.Buffer(context.opencl, flags.READ_WRITE, outputs[name].nbytes)
         context.run(bound, buffers)
         for name, array in outputs.items():
             cl.enqueue_copy(context.queue, array, buffers[name])
@@ -116,7 +127,11 @@ def _show_to_host(queue: cl.CommandQueue, buffer: cl.Buffer, array: np.ndarray[A
 
 
 def _run_on_queue(
-    context: Context, bound: BoundPlan, tensors: Mapping[str, Array], results: Results
+    context: Context,
+    bound: BoundPlan,
+    tensors: Mapping[str, Array],
+    results: Results,
+    out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
     import pyopencl.array as cl_array
 
@@ -124,7 +139,7 @@ def _run_on_queue(
     allocator = next(iter(tensors.values())).allocator
     make = cl_array.zeros if _is_empty(tensors) else cl_array.empty
     outputs = {
-        name: make(queue, shape, dtype, allocator=allocator)
+        name: out[name] if name in out else make(queue, shape, dtype, allocator=allocator)
         for name, (shape, dtype) in results.items()
     }
     if _is_empty(tensors) or any(prod(shape) == 0 for shape, _ in results.values()):

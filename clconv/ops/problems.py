@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 from clconv.errors import GeometryError
 from clconv.ops.arguments import (
@@ -18,7 +18,7 @@ from clconv.ops.arrays import Array
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Sizes
 from clconv.spec.layout import DimensionNumbers, permuted
-from clconv.spec.problem import ConvProblem, Direction
+from clconv.spec.problem import ACTIVATIONS, ConvProblem, Direction
 from clconv.spec.rearrangement import check_padding_mode
 
 Convolution = ConvProblem | GeneralConvProblem
@@ -36,7 +36,8 @@ def conv_problem(
     """Check shapes and options against each other and state the problem.
 
     `options` are the public keywords: stride, padding, dilation, groups, flip, padding_mode,
-    dimension_numbers. A problem that has no option of the general kind is a plain one.
+    dimension_numbers, activation, beta. A problem that has no option of the general kind is a
+    plain one.
     """
     numbers = _numbers(x_shape, w_shape, options.get("dimension_numbers"))
     groups = integer("groups", options["groups"])
@@ -51,9 +52,11 @@ def conv_problem(
     mode = options.get("padding_mode", "zeros")
     check_padding_mode(mode, geometry.padding, geometry.input)
     flip = bool(options["flip"])
+    activation = _activation(options.get("activation"))
+    beta = _real("beta", options.get("beta", 0))
     if mode == "zeros" and numbers == DimensionNumbers.channels_first(geometry.rank):
         sizes = (x_shape[0], x_shape[1], w_shape[0], groups)
-        return ConvProblem(direction, dtype, *sizes, geometry, bias=bias, flip=flip)
+        return ConvProblem(direction, dtype, *sizes, geometry, bias, flip, activation, beta)
     problem = GeneralConvProblem(
         direction,
         dtype,
@@ -69,6 +72,8 @@ def conv_problem(
         mode,
         bias=bias,
         flip=flip,
+        activation=activation,
+        beta=beta,
     )
     problem.plain  # noqa: B018 - checks the rest
     return problem
@@ -135,6 +140,21 @@ def expect_dy(dy: Array, problem: Convolution) -> None:
     """Raise GeometryError unless dy has the shape that the forward operator gives."""
     because = f"x {problem.x_shape}, w {problem.w_shape} and the options"
     expect_shape("dy", dy.shape, problem.y_shape, because)
+
+
+def _activation(name: Any) -> str:
+    known = ACTIVATIONS[1:]
+    if name is None:
+        return ACTIVATIONS[0]
+    if name not in known:
+        raise ValueError(f"activation must be None or one of {', '.join(known)}; got {name!r}")
+    return str(name)
+
+
+def _real(name: str, value: Any) -> float:
+    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
 
 
 def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:

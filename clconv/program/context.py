@@ -69,7 +69,8 @@ class Context:
             if isinstance(argument, str):
                 buffers.append((position, argument))
             else:
-                kernel.set_arg(position, np.int32(argument))
+                scalar = np.int32(argument) if isinstance(argument, int) else argument
+                kernel.set_arg(position, scalar)
         return BoundLaunch(kernel, launch.global_size, launch.local_size, tuple(buffers))
 
     def remember(self, key: object, plan: BoundPlan) -> BoundPlan:

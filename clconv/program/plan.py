@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 Size3 = tuple[int, int, int]
+Argument = str | int | np.floating[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Launch:
     """One kernel launch.
 
     `arguments` are in the kernel's order: a str names a tensor of the problem or a workspace
-    buffer of the plan, an int is passed as a 32-bit int.
+    buffer of the plan, an int is passed as a 32-bit int, a numpy scalar as it is.
     """
 
     source: str
@@ -25,7 +29,7 @@ class Launch:
     macros: Mapping[str, int | str]
     global_size: Size3
     local_size: Size3
-    arguments: tuple[str | int, ...]
+    arguments: tuple[Argument, ...]
 
     def __str__(self) -> str:
         arguments = ", ".join(map(str, self.arguments))

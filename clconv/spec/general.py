@@ -37,6 +37,8 @@ class GeneralConvProblem:
     padding_mode: str = "zeros"
     bias: bool = False
     flip: bool = False
+    activation: str = "none"
+    beta: float = 0.0
     extra: Sizes = ()  # windows at the end of each axis of the plain y that y does not have
 
     @property
@@ -85,6 +87,8 @@ class GeneralConvProblem:
             geometry,
             self.bias,
             self.flip,
+            self.activation,
+            self.beta,
         )
 
     @property

@@ -16,6 +16,7 @@ from clconv.errors import GeometryError, UnsupportedError
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import INDEX_LIMIT, Geometry, Sizes
 
+ACTIVATIONS = ("none", "relu", "leaky_relu", "relu6", "sigmoid", "tanh", "silu", "gelu")
 Direction = Literal["forward", "backward_data", "backward_weights"]
 
 
@@ -48,6 +49,8 @@ class ConvProblem:
     geometry: Geometry
     bias: bool = False
     flip: bool = False
+    activation: str = "none"  # of the forward direction: y = activation(conv + bias + beta*y)
+    beta: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("channels", "outputs", "groups"):
@@ -124,6 +127,8 @@ class ConvProblem:
         name = {v: k for k, v in _DIRECTION_NAMES.items()}[self.direction]
         sizes = f"n{self.batch}c{self.channels}o{self.outputs}g{self.groups}"
         flags = [flag for flag in ("bias", "flip") if getattr(self, flag)]
+        flags += [f"beta{self.beta:g}"] * (self.beta != 0)
+        flags += [self.activation] * (self.activation != "none")
         return ":".join(
             [name, dtype_named(self.dtype).code, sizes, format_geometry(self.geometry), *flags]
         )

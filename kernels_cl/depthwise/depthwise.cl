@@ -13,16 +13,18 @@
  *         backward_data: global (ID*IH, C, batch), a work-item a row of dx
  *         backward_weights: global (taps, O, 1), a work-item an element of dw
  *         local (1, 1, 1)
- * Macros  REAL, VW: see common/types.clh. Window: see common/window.clh.
+ * Macros  REAL, VW: see common/types.clh. ACTIVATION, ACCUMULATE: see common/epilogue.clh, forward
+ *         only. Window: see common/window.clh.
  */
 #include "common/lone.clh"
 #include "common/types.clh"
+#include "common/epilogue.clh"
 #include "common/rows.clh"
 #include "common/window.clh"
 
 LONE_KERNEL void depthwise_forward(global const REAL *x, global const REAL *w, global const REAL *bias,
                               global REAL *y, int M, int flip,
-                              int has_bias, WINDOW_ARGUMENTS)
+                              int has_bias, REAL beta, WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
     const int taps = volume(win.filter), pixels = volume(win.in);
@@ -44,7 +46,7 @@ LONE_KERNEL void depthwise_forward(global const REAL *x, global const REAL *w, g
                 sum = fma(pixels, (VEC)(w[stored_tap(i*FW + j, taps, flip)]), sum);
             }
         }
-        store_row(sum, y + q, OW - q);
+        store_row(FINISH(VEC, sum, load_row(y + q, 0, 1, OW - q)), y + q, OW - q);
     }
 }
 

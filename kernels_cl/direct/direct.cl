@@ -12,12 +12,14 @@
  * Launch  forward: global (positions, O, batch); backward_data: global (pixels, C, batch);
  *         backward_weights: global (taps, Cg, O); each rounded up to local in its first axis; one
  *         work-item computes one element.
- * Macros  REAL: element type. Window: see common/window.clh; generic, one program for all.
+ * Macros  REAL: element type. ACTIVATION, ACCUMULATE: see common/epilogue.clh, forward only.
+ *         Window: see common/window.clh; generic, one program for all.
  */
+#include "common/epilogue.clh"
 #include "common/window.clh"
 
 kernel void direct_forward(global const REAL *x, global const REAL *w, global const REAL *bias,
-                           global REAL *y, int Cg, int Og, int flip, int has_bias,
+                           global REAL *y, int Cg, int Og, int flip, int has_bias, REAL beta,
                            WINDOW_ARGUMENTS)
 {
     const Window win = WINDOW;
@@ -37,7 +39,8 @@ kernel void direct_forward(global const REAL *x, global const REAL *w, global co
                 sum = fma(x[c*pixels + flat(pixel, win.in)],
                           w[c*taps + stored_tap(t, taps, flip)], sum);
         }
-    y[(b*outputs + o)*positions + l] = sum;
+    y += (b*outputs + o)*positions + l;
+    *y = FINISH(REAL, sum, *y);
 }
 
 kernel void direct_backward_data(global const REAL *dy, global const REAL *w,

@@ -10,20 +10,23 @@
  * space (c_inner = pixels of a plane) and a flipped filter (c_step = -1). Every element is one
  * chain of fma over k = 0, 1, ..., however M, N and K are cut: the bits do not depend on it.
  *
+ * The epilogue, y = activation(C + beta*y), is common/epilogue.clh.
+ *
  * Launch  global (ceil(M/MR), ceil(N/NR), groups) rounded up to local (WG_M, WG_N, 1);
  *         one work-item computes an MR x NR tile in registers.
- * Macros  REAL, VW: see common/types.clh. MR: rows of a tile. NV: vectors in a row of a tile.
+ * Macros  REAL, VW: see common/types.clh. ACTIVATION, ACCUMULATE: common/epilogue.clh. MR: rows of a tile. NV: vectors in a row of a tile.
  * Source  Van Zee & van de Geijn, "BLIS: a framework for rapidly instantiating BLAS
  *         functionality", 2015 (the micro-kernel and its packed panels).
  */
 #include "common/lone.clh"
 #include "common/types.clh"
+#include "common/epilogue.clh"
 
 #define NR (NV*VW)
 
 LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const REAL *bias,
                  global REAL *c, int M, int N, int K, int start, int origin, int first,
-                 int c_inner, int c_outer, int c_step, int c_row, int c_group)
+                 int c_inner, int c_outer, int c_step, int c_row, int c_group, REAL beta)
 {
     const int m0 = get_global_id(0)*MR, n0 = get_global_id(1)*NR, g = get_global_id(2);
     if (m0 >= M || n0 >= N)
@@ -87,8 +90,10 @@ LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const R
     for (int i = 0; i < MR; i++) {
         if (i < rows && whole) {
 #pragma unroll
-            for (int j = 0; j < NV; j++)
-                STORE_VEC(acc[i][j], c + i*c_row + run + j*VW);
+            for (int j = 0; j < NV; j++) {
+                global REAL *to = c + i*c_row + run + j*VW;
+                STORE_VEC(FINISH(VEC, acc[i][j], LOAD_VEC(to)), to);
+            }
         } else if (i < rows) {
             REAL row[NR];
 #pragma unroll
@@ -96,7 +101,8 @@ LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const R
                 STORE_VEC(acc[i][j], row + j*VW);
             for (int j = 0; j < columns; j++) {
                 const int n = n1 + j;
-                c[i*c_row + n/c_inner*c_outer + n % c_inner*c_step] = row[j];
+                global REAL *to = c + i*c_row + n/c_inner*c_outer + n % c_inner*c_step;
+                *to = FINISH(REAL, row[j], *to);
             }
         }
     }
