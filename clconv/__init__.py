@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         conv_transpose_backward_data,
         conv_transpose_backward_weights,
     )
+    from clconv.ops.depthwise import depthwise_conv, separable_conv
     from clconv.ops.im2col import col2im, im2col
     from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
     from clconv.program.device import Device, devices, select_device
@@ -58,6 +59,7 @@ _HOMES = {
         "conv_transpose_backward_data",
         "conv_transpose_backward_weights",
     ),
+    "clconv.ops.depthwise": ("depthwise_conv", "separable_conv"),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
     "clconv.program.device": ("Device", "devices", "select_device"),
@@ -88,11 +90,13 @@ __all__ = [
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
+    "depthwise_conv",
     "devices",
     "im2col",
     "max_pool",
     "max_pool_backward",
     "select_device",
+    "separable_conv",
 ]
 
 

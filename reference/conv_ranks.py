@@ -1,6 +1,10 @@
-"""`conv` for images of one rank and no other."""
+"""`conv` for one rank and nothing else: conv1d, conv2d, conv3d."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,58 +12,21 @@ import numpy.typing as npt
 from .arguments import check_image
 from .arrays import Array
 from .conv import conv
-from .windows import Padding, PerAxis
 
 
-def conv1d(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    flip: bool = False,
-) -> Array:
-    """`conv` for x (N, C, L) and nothing else; ValueError for another rank."""
-    check_image("x", np.shape(x), rank=1)
-    return conv(
-        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, flip=flip
-    )
+def of_rank(rank: int) -> Callable[..., Array]:
+    """`conv` that refuses images of another number of spatial axes, with conv's own options."""
+
+    @wraps(conv)
+    def ranked(
+        x: npt.ArrayLike, w: npt.ArrayLike, bias: npt.ArrayLike | None = None, **options: Any
+    ) -> Array:
+        check_image("x", np.shape(x), rank=rank)
+        return conv(x, w, bias, **options)
+
+    ranked.__name__ = ranked.__qualname__ = f"conv{rank}d"
+    ranked.__doc__ = f"`conv` for x with {rank} spatial axes; ValueError for another rank."
+    return ranked
 
 
-def conv2d(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    flip: bool = False,
-) -> Array:
-    """`conv` for x (N, C, H, W) and nothing else; ValueError for another rank."""
-    check_image("x", np.shape(x), rank=2)
-    return conv(
-        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, flip=flip
-    )
-
-
-def conv3d(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    bias: npt.ArrayLike | None = None,
-    *,
-    stride: PerAxis = 1,
-    padding: Padding = 0,
-    dilation: PerAxis = 1,
-    groups: int = 1,
-    flip: bool = False,
-) -> Array:
-    """`conv` for x (N, C, D, H, W) and nothing else; ValueError for another rank."""
-    check_image("x", np.shape(x), rank=3)
-    return conv(
-        x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, flip=flip
-    )
+conv1d, conv2d, conv3d = map(of_rank, (1, 2, 3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
@@ -32,7 +32,7 @@ def rearranged_plan(problem: GeneralConvProblem, plan_plain: Callable[[ConvProbl
     read = (*inputs, output) if problem.beta else inputs
     before = [move_launch(problem.dtype, moves[n], "to_plain", n) for n in read if n in moved]
     after = [move_launch(problem.dtype, moves[output], "from_plain", output)] * (output in moved)
-    launches = (*before, *_renamed(inner.launches, moved), *after)
+    launches = (*before, *renamed(inner.launches, moved), *after)
     return Plan(problem, inner.algorithm, launches, {**inner.workspace, **workspace})
 
 
@@ -40,10 +40,14 @@ def _rearrangement(problem: GeneralConvProblem, name: str) -> Rearrangement:
     return {"x": problem.x, "w": problem.w, "y": problem.y}[name.removeprefix("d")]
 
 
-def _renamed(launches: tuple[Launch, ...], names: dict[str, str]) -> Iterator[Launch]:
-    for launch in launches:
+def renamed(launches: tuple[Launch, ...], names: dict[str, str]) -> tuple[Launch, ...]:
+    """Return `launches` with buffers of other names."""
+
+    def other(launch: Launch) -> Launch:
         arguments = (names.get(a, a) if isinstance(a, str) else a for a in launch.arguments)
-        yield replace(launch, arguments=tuple(arguments))
+        return replace(launch, arguments=tuple(arguments))
+
+    return tuple(other(launch) for launch in launches)
 
 
 def move_launch(dtype: str, move: Rearrangement, kernel: str, name: str) -> Launch:

@@ -59,6 +59,9 @@ class Call:
             "conv_transpose": self._transpose_terms,
             "conv_transpose_backward_data": lambda: int(self.arguments[1][0].size),
             "conv_transpose_backward_weights": lambda: int(self.arguments[0][:, 0].size),
+            "depthwise_conv": self._conv_terms,
+            # Each product passes through the sums of both stages.
+            "separable_conv": lambda: sum(int(w[0].size) for w in self.arguments[1:3]),
             "im2col": lambda: 0,
             "col2im": lambda: self._window(2, len(self.arguments[1])),
             "max_pool": lambda: 0,

@@ -97,6 +97,20 @@ GENERAL = (
     ),
 )
 
+DEPTHWISE = (
+    Operator(
+        "depthwise_conv",
+        lambda f, s, t: f.depthwise_conv(t["x"], t["w"], t["bias"], **window_keywords(s)),
+        True,
+        serves=lambda s: s.channels == s.groups,
+    ),
+    Operator(
+        "separable_conv",
+        lambda f, s, t: f.separable_conv(t["x"], t["w"], t["pointwise"], **window_keywords(s)),
+        serves=lambda s: s.channels == s.groups,
+    ),
+)
+
 TRANSPOSED = (
     Operator(
         "conv_transpose",
@@ -147,7 +161,7 @@ def operators_of(shape: Shape) -> tuple[Operator, ...]:
     """Return the operators that a shape can be put through."""
     table: tuple[Operator, ...] = POOLINGS
     if isinstance(shape, ConvShape):
-        table = CONVOLUTIONS + GENERAL
+        table = CONVOLUTIONS + DEPTHWISE + GENERAL
     elif isinstance(shape, TransposeShape):
         table = TRANSPOSED
     return tuple(operator for operator in table if operator.serves(shape))
@@ -188,6 +202,9 @@ def tensors_of(shape: Shape, dtype: str, kind: str, seed: int = 0) -> Tensors:
         cols = rng.integers(-8, 9, size) if integer else rng.uniform(-1, 1, size)
         tensors["cols"] = cols.astype(dtype)
         tensors |= _general_tensors(shape, tensors)
+        pointwise = (3, shape.outputs, *[1] * len(shape.spatial))
+        signs = rng.choice([-1.0, 1.0], pointwise)
+        tensors["pointwise"] = (signs if integer else rng.uniform(-1, 1, pointwise)).astype(dtype)
     elif isinstance(shape, PoolShape):
         _, tensors["indices"] = reference.max_pool(
             tensors["x"], shape.kernel, return_indices=True, **shape.max_keywords()

@@ -16,6 +16,7 @@ from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
 from clconv.program.device import Device
 from clconv.spec.geometry import SPATIAL_RANKS, Sizes
+from clconv.spec.layout import parse_layout, permuted, spatial_letters
 from clconv.spec.problem import ColumnsProblem
 
 
@@ -26,6 +27,7 @@ def im2col(
     stride: Axes = 1,
     padding: PaddingLike = 0,
     dilation: Axes = 1,
+    layout: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Unfold image patches into the columns of a matrix.
@@ -37,6 +39,7 @@ def im2col(
     x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
     kernel_size : int or one per axis, in pixels
     stride, padding, dilation, device : see `conv`
+    layout : of x, as "NHWC"; channels-first by default. Rows run over channels, then taps, always
 
     Returns
     -------
@@ -51,10 +54,14 @@ def im2col(
     Chellapilla, Puri & Simard, "High performance convolutional neural networks", 2006.
     """
     (x,) = operands(x=x)
-    shape = image_shape("x", x.shape)
-    kernel = per_axis("kernel_size", kernel_size, len(shape) - 2)
+    rank = len(image_shape("x", x.shape)) - 2
+    given = parse_layout(layout, rank)
+    plain = "NC" + spatial_letters(given)
+    shape = permuted(x.shape, given, plain)
+    kernel = per_axis("kernel_size", kernel_size, rank)
     geometry = window_geometry(shape[2:], kernel, stride=stride, padding=padding, dilation=dilation)
-    problem = ColumnsProblem("im2col", x.dtype.name, shape[0], shape[1], geometry)
+    sizes_of_x = (shape[0], shape[1], geometry, given if given != plain else "")
+    problem = ColumnsProblem("im2col", x.dtype.name, *sizes_of_x)
     results = {"y": (problem.columns_shape, problem.dtype)}
     (cols,) = execute(problem, {"x": x}, results, device=device)
     return cols
@@ -68,6 +75,7 @@ def col2im(
     stride: Axes = 1,
     padding: PaddingLike = 0,
     dilation: Axes = 1,
+    layout: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `im2col`: add every column's elements back to where they came from.
@@ -75,12 +83,13 @@ def col2im(
     Parameters
     ----------
     cols : Array (N, C*prod(kernel_size), L), float32 or float64
-    output_size : spatial sizes of the image, one per axis
+    output_size : spatial sizes of the image, one per axis, in the order of its layout
+    layout : of the image, as "NHWC"; channels-first by default
     others : see `im2col`
 
     Returns
     -------
-    x : Array (N, C, *output_size), dtype and kind of cols
+    x : Array (N, C, *output_size) in its layout, dtype and kind of cols
 
     Raises
     ------
@@ -97,8 +106,12 @@ def col2im(
             f"cols {cols.shape} must be (N, C*{geometry.taps}, L) for kernel_size {kernel}"
         )
     channels = cols.shape[1] // geometry.taps
-    problem = ColumnsProblem("col2im", cols.dtype.name, cols.shape[0], channels, geometry)
+    given = parse_layout(layout, len(input))
+    plain = "NC" + spatial_letters(given)
+    sizes_of_x = (cols.shape[0], channels, geometry, given if given != plain else "")
+    problem = ColumnsProblem("col2im", cols.dtype.name, *sizes_of_x)
     because = f"output_size {input} and the options"
     expect_shape("cols", cols.shape, problem.columns_shape, because)
-    (x,) = execute(problem, {"x": cols}, {"y": (problem.image_shape, problem.dtype)}, device=device)
+    shape = permuted(problem.image_shape, plain, given)
+    (x,) = execute(problem, {"x": cols}, {"y": (shape, problem.dtype)}, device=device)
     return x

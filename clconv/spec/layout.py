@@ -20,6 +20,25 @@ def spatial_letters(layout: str) -> str:
     return "".join(letter for letter in layout if letter in "DHW")
 
 
+def parse_layout(text: str | None, rank: int) -> str:
+    """Return the layout of an image of `rank` spatial axes, channels-first if `text` is None.
+
+    Raises
+    ------
+    GeometryError : a letter missing, double or unknown
+    """
+    if text is None:
+        return f"NC{SPATIAL_LETTERS[rank]}"
+    if not isinstance(text, str):
+        raise TypeError(f"layout must be a string, got {text!r}")
+    spatial = set(spatial_letters(text))
+    if len(text) != rank + 2 or len(spatial) != rank or set(text) != spatial | {"N", "C"}:
+        raise GeometryError(
+            f"layout {text!r} must name {rank + 2} axes once each, as 'NC{SPATIAL_LETTERS[rank]}'"
+        )
+    return text
+
+
 def permuted(shape: Sizes, layout: str, wanted: str) -> Sizes:
     """Return the sizes of an array of `layout` in the order of the letters `wanted`."""
     return tuple(shape[layout.index(letter)] for letter in wanted)

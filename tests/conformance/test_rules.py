@@ -9,7 +9,7 @@ import pytest
 
 from clconv import reference
 from clconv.conformance.calls import Recorder
-from clconv.conformance.operators import CONVOLUTIONS, GENERAL, POOLINGS, TRANSPOSED
+from clconv.conformance.operators import CONVOLUTIONS, DEPTHWISE, GENERAL, POOLINGS, TRANSPOSED
 from clconv.conformance.rules import check_bound, compare_bits, compare_within
 from clconv.conformance.runner import Case, list_cases, run_case
 from clconv.errors import UnsupportedError
@@ -18,6 +18,9 @@ from clconv.reference.shapes import CONV_SHAPES, POOL_SHAPES, TRANSPOSE_SHAPES
 NAMES = [name for name in reference.__all__ if name not in ("conv1d", "conv2d", "conv3d")]
 CONV = Case("plain", CONV_SHAPES["edges"]["groups"], "float32", "auto", shared=True)
 TRANSPOSE = Case("transpose", TRANSPOSE_SHAPES["edges"]["groups"], "float32", "auto", shared=True)
+DEPTHWISE_CASE = Case(
+    "depthwise", CONV_SHAPES["edges"]["depthwise_times_3"], "float32", "auto", shared=True
+)
 POOL = Case("pool", POOL_SHAPES["edges"]["3x3_stride_2"], "float32", "auto", shared=True)
 
 
@@ -39,7 +42,9 @@ def rounded(**faults):
 
 
 def misses(backend):
-    outcomes = [o for case in (CONV, TRANSPOSE, POOL) for o in run_case(backend, case)]
+    outcomes = [
+        o for case in (CONV, DEPTHWISE_CASE, TRANSPOSE, POOL) for o in run_case(backend, case)
+    ]
     return {(o.operator, o.rule) for o in outcomes if not o.finding.passed}
 
 
@@ -133,7 +138,7 @@ def test_grid_holds_every_operator_shape_and_dtype():
         for name, shape in shapes.items():
             held = {case.dtype for case in cases if case.name == name and case.shape == shape}
             assert held == {"float32", "float64"}
-    operators = CONVOLUTIONS + GENERAL + TRANSPOSED + POOLINGS
-    assert len(operators) == 20
+    operators = CONVOLUTIONS + DEPTHWISE + GENERAL + TRANSPOSED + POOLINGS
+    assert len(operators) == 22
     named = {operator.name.split()[0] for operator in operators}
     assert named == set(NAMES)
