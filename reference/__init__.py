@@ -12,7 +12,10 @@ same numbers:
     conv_transpose  scattering instead of gathering
     depthwise    as many groups as channels, and then a mixture of channels
     im2col       the filters as a matrix, times the matrix of all windows
-    pool         the largest or the mean of every window
+    pool         the mean of every window
+    pool_max     its largest element, and where that was
+    pool_lp      its p-norm
+    pool_adaptive  windows made to measure, down to one over everything
     bounds       how far rounding may carry a result away from these
     shapes       problems to try it on
 
@@ -42,9 +45,22 @@ from .conv_transpose import (
 )
 from .depthwise import depthwise_conv, separable_conv
 from .im2col import col2im, im2col
-from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
+from .pool import avg_pool, avg_pool_backward
+from .pool_adaptive import (
+    adaptive_avg_pool,
+    adaptive_avg_pool_backward,
+    adaptive_max_pool,
+    global_avg_pool,
+    global_lp_pool,
+    global_max_pool,
+)
+from .pool_lp import lp_pool, lp_pool_backward
+from .pool_max import max_pool, max_pool_backward, max_unpool, max_unpool_backward
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_backward",
+    "adaptive_max_pool",
     "avg_pool",
     "avg_pool_backward",
     "col2im",
@@ -62,8 +78,15 @@ __all__ = [
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
     "depthwise_conv",
+    "global_avg_pool",
+    "global_lp_pool",
+    "global_max_pool",
     "im2col",
+    "lp_pool",
+    "lp_pool_backward",
     "max_pool",
     "max_pool_backward",
+    "max_unpool",
+    "max_unpool_backward",
     "separable_conv",
 ]
