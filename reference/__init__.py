@@ -11,6 +11,7 @@ same numbers:
     conv_general the closed form, of which the gradients of every order are calls again
     conv_transpose  scattering instead of gathering
     depthwise    as many groups as channels, and then a mixture of channels
+    deform       taps that lie anywhere, and between elements
     im2col       the filters as a matrix, times the matrix of all windows
     pool         the mean of every window
     pool_max     its largest element, and where that was
@@ -43,6 +44,7 @@ from .conv_transpose import (
     conv_transpose_backward_data,
     conv_transpose_backward_weights,
 )
+from .deform import deform_conv, deform_conv_backward
 from .depthwise import depthwise_conv, separable_conv
 from .im2col import col2im, im2col
 from .pool import avg_pool, avg_pool_backward
@@ -77,6 +79,8 @@ __all__ = [
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
+    "deform_conv",
+    "deform_conv_backward",
     "depthwise_conv",
     "global_avg_pool",
     "global_lp_pool",
