@@ -12,6 +12,7 @@ same numbers:
     conv_transpose  scattering instead of gathering
     depthwise    as many groups as channels, and then a mixture of channels
     deform       taps that lie anywhere, and between elements
+    integer      quantised numbers, exactly
     im2col       the filters as a matrix, times the matrix of all windows
     pool         the mean of every window
     pool_max     its largest element, and where that was
@@ -47,6 +48,7 @@ from .conv_transpose import (
 from .deform import deform_conv, deform_conv_backward
 from .depthwise import depthwise_conv, separable_conv
 from .im2col import col2im, im2col
+from .integer import conv_integer, qlinear_conv
 from .pool import avg_pool, avg_pool_backward
 from .pool_adaptive import (
     adaptive_avg_pool,
@@ -76,6 +78,7 @@ __all__ = [
     "conv_general",
     "conv_general_backward_data",
     "conv_general_backward_weights",
+    "conv_integer",
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
@@ -92,5 +95,6 @@ __all__ = [
     "max_pool_backward",
     "max_unpool",
     "max_unpool_backward",
+    "qlinear_conv",
     "separable_conv",
 ]

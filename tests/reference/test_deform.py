@@ -1,4 +1,4 @@
-"""reference/deform.py: without displacement it is conv; its gradients; the cases of ONNX."""
+"""reference/deform.py: without displacement it is conv, and its gradients."""
 
 import re
 
@@ -76,36 +76,6 @@ def test_interpolation_and_its_edge():
     _, _, doffset, dmask = deform_conv_backward(np.ones((1, 1, 2)), x, w, np.zeros((1, 1, 2)))
     assert doffset.tolist() == [[[4, -8]]]  # to the right
     assert dmask is None
-
-
-def onnx_cases():
-    """The standard's own cases of DeformConv: a name, the node's attributes, inputs and output."""
-    reason = "the standard's own cases"
-    node = pytest.importorskip("onnx.backend.test.case.node", reason=reason)
-    helper = pytest.importorskip("onnx.helper", reason=reason)
-    for case in node.collect_testcases("DeformConv"):
-        (operator,) = case.model.graph.node
-        attributes = {each.name: helper.get_attribute_value(each) for each in operator.attribute}
-        inputs = dict(zip(["x", "w", "offset", "bias", "mask"], case.data_sets[0][0], strict=False))
-        yield case.name, attributes, inputs, case.data_sets[0][1][0]
-
-
-def test_the_cases_of_onnx():
-    tried = 0
-    for name, attributes, inputs, expected in onnx_cases():
-        pads = attributes.get("pads", [0, 0, 0, 0])
-        keywords = {
-            "stride": attributes.get("strides", [1, 1]),
-            "dilation": attributes.get("dilations", [1, 1]),
-            "padding": [*zip(pads[:2], pads[2:], strict=True)],
-            "groups": attributes.get("group", 1),
-            "offset_groups": attributes.get("offset_group", 1),
-        }
-        inputs = {key: value for key, value in inputs.items() if np.size(value)}
-        y = deform_conv(**inputs, **keywords)
-        np.testing.assert_allclose(y, expected, rtol=1e-6, err_msg=name)
-        tried += 1
-    assert tried >= 3
 
 
 def test_integers_are_interpolated_too():
