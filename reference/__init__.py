@@ -11,8 +11,13 @@ same numbers:
     conv_general the closed form, of which the gradients of every order are calls again
     conv_transpose  scattering instead of gathering
     depthwise    as many groups as channels, and then a mixture of channels
+    deform       taps that lie anywhere, and between elements
+    integer      quantised numbers, exactly
     im2col       the filters as a matrix, times the matrix of all windows
-    pool         the largest or the mean of every window
+    pool         the mean of every window
+    pool_max     its largest element, and where that was
+    pool_lp      its p-norm
+    pool_adaptive  windows made to measure, down to one over everything
     bounds       how far rounding may carry a result away from these
     shapes       problems to try it on
 
@@ -40,11 +45,26 @@ from .conv_transpose import (
     conv_transpose_backward_data,
     conv_transpose_backward_weights,
 )
+from .deform import deform_conv, deform_conv_backward
 from .depthwise import depthwise_conv, separable_conv
 from .im2col import col2im, im2col
-from .pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
+from .integer import conv_integer, qlinear_conv
+from .pool import avg_pool, avg_pool_backward
+from .pool_adaptive import (
+    adaptive_avg_pool,
+    adaptive_avg_pool_backward,
+    adaptive_max_pool,
+    global_avg_pool,
+    global_lp_pool,
+    global_max_pool,
+)
+from .pool_lp import lp_pool, lp_pool_backward
+from .pool_max import max_pool, max_pool_backward, max_unpool, max_unpool_backward
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_backward",
+    "adaptive_max_pool",
     "avg_pool",
     "avg_pool_backward",
     "col2im",
@@ -58,12 +78,23 @@ __all__ = [
     "conv_general",
     "conv_general_backward_data",
     "conv_general_backward_weights",
+    "conv_integer",
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
+    "deform_conv",
+    "deform_conv_backward",
     "depthwise_conv",
+    "global_avg_pool",
+    "global_lp_pool",
+    "global_max_pool",
     "im2col",
+    "lp_pool",
+    "lp_pool_backward",
     "max_pool",
     "max_pool_backward",
+    "max_unpool",
+    "max_unpool_backward",
+    "qlinear_conv",
     "separable_conv",
 ]

@@ -169,6 +169,15 @@ def transpose_axes(
     return axes
 
 
+POOL_SEMANTICS = ("torch", "onnx")
+
+
+def check_semantics(semantics: str) -> None:
+    """`semantics` is "torch" or "onnx"."""
+    if semantics not in POOL_SEMANTICS:
+        raise ValueError(f"semantics={semantics!r} is unknown: wanted one of {POOL_SEMANTICS}")
+
+
 def pool_axes(
     x_shape: Sequence[int],
     kernel_size: PerAxis,
@@ -177,28 +186,34 @@ def pool_axes(
     padding: Padding,
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
+    semantics: str = "torch",
     name: str = "x",
 ) -> Axes:
-    """The windows of a pooling of x (N, C, *spatial); `stride=None` is the kernel size.
+    """The windows of a pooling of x (N, C, *spatial).
+
+    `stride=None` is the kernel size for torch, 1 for ONNX.
 
     Raises
     ------
-    ValueError : an empty image, or padding larger than half a window, so that a window could
-        lie in the padding alone
+    ValueError : an empty image, or, for torch, padding larger than half a window, so that a
+        window could lie in the padding alone
     """
+    check_semantics(semantics)
     check_image(name, x_shape)
     if 0 in x_shape[2:]:
         raise ValueError(f"{name} {tuple(x_shape)} has an empty spatial axis: nothing to pool")
+    if stride is None:
+        stride = kernel_size if semantics == "torch" else 1
     axes = make_axes(
         x_shape[2:],
         kernel_size,
-        stride=kernel_size if stride is None else stride,
+        stride=stride,
         padding=padding,
         dilation=dilation,
         ceil_mode=ceil_mode,
     )
     for axis in axes:
-        if 2 * max(axis.low, axis.high) > axis.extent:
+        if semantics == "torch" and 2 * max(axis.low, axis.high) > axis.extent:
             raise ValueError(
                 f"padding ({axis.low}, {axis.high}) is larger than half of "
                 f"kernel_size={axis.taps}, which spans {axis.extent} elements"

@@ -1,0 +1,181 @@
+"""Pooling to a given size, down to a single element: adaptive and global pooling.
+
+Adaptive pooling states the size of the output. Window i of `out`, along an axis of `size` elements,
+runs
+
+    from  floor(i*size/out)  to before  ceil((i + 1)*size/out)
+
+All of the axis is covered, windows overlap by at most one element, and differ by at most one in
+length; where out divides size, they are those of a pooling with kernel size and stride size/out.
+
+A mean shares its gradient equally among the elements of its window, and an element in two windows
+adds up both shares: with n[i] the number of elements in window i,
+
+    y[i] = sum over s in window i of  x[s] / n[i]
+    dx[s] = sum over i with s in it of  dy[i] / n[i]
+
+Global pooling is one window over everything. Its axes stay, each of size 1. Gradients: of a mean,
+`adaptive_avg_pool_backward`; of a maximum, `max_pool_backward` with the indices.
+
+Edge cases. NaN, infinities, ties and -inf are as in `pool.py` and `pool_max.py`. A batch of no
+images is one again; an image of no elements, and an output of none, are refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .arguments import check_image, check_shape
+from .arrays import Array, widen_to_float
+from .pool_lp import lp_pool
+from .windows import Index, PerAxis, per_axis
+
+
+def adaptive_avg_pool(x: npt.ArrayLike, output_size: PerAxis) -> Array:
+    """The mean of every window, of as many windows as asked for.
+
+    Parameters
+    ----------
+    x : array (N, C, *spatial), with 1, 2 or 3 spatial axes
+    output_size : int or one per axis, at least 1; it may be larger than the image
+
+    Returns
+    -------
+    y : array (N, C, *output_size) in the wide dtype; float64 for integers
+
+    Raises
+    ------
+    ValueError : an empty image, or an output_size that does not fit it
+    """
+    sizes = output_sizes(np.shape(x), output_size)
+    x = widen_to_float(x)
+    y = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    for window, touched in adaptive_windows(x.shape[2:], sizes):
+        y[window] = elements(x[touched]).mean(axis=-1)
+    return y
+
+
+def adaptive_avg_pool_backward(dy: npt.ArrayLike, *, input_shape: Sequence[int]) -> Array:
+    """The gradient of adaptive_avg_pool, and its adjoint.
+
+    Parameters
+    ----------
+    dy : array (N, C, *output_size)
+    input_shape : (N, C, *spatial) of x
+
+    Returns
+    -------
+    dx : array of `input_shape` in the wide dtype; float64 for integers
+
+    Raises
+    ------
+    ValueError : the shapes do not fit
+    """
+    check_image("dy", np.shape(dy), rank=len(input_shape) - 2)
+    sizes = output_sizes(input_shape, np.shape(dy)[2:], "input_shape")
+    dy = widen_to_float(dy)
+    check_shape("dy", dy.shape, (*input_shape[:2], *sizes))
+    dx = np.zeros(tuple(input_shape), dy.dtype)
+    ones = (1,) * len(sizes)
+    for window, touched in adaptive_windows(input_shape[2:], sizes):
+        share = dy[window] / elements(dx[touched]).shape[-1]
+        dx[touched] += share.reshape(*share.shape, *ones)
+    return dx
+
+
+@overload
+def adaptive_max_pool(
+    x: npt.ArrayLike, output_size: PerAxis, *, return_indices: Literal[False] = ...
+) -> Array: ...
+
+
+@overload
+def adaptive_max_pool(
+    x: npt.ArrayLike, output_size: PerAxis, *, return_indices: Literal[True]
+) -> tuple[Array, Array]: ...
+
+
+def adaptive_max_pool(
+    x: npt.ArrayLike, output_size: PerAxis, *, return_indices: bool = False
+) -> Array | tuple[Array, Array]:
+    """The largest element of every window, of as many windows as asked for.
+
+    Parameters
+    ----------
+    x, output_size : as in `adaptive_avg_pool`
+    return_indices : return where the elements came from as well
+
+    Returns
+    -------
+    y : array (N, C, *output_size), dtype of x
+    indices : int64 array of that shape, positions in the flattened channel plane; the gradient is
+        `max_pool_backward(dy, indices, input_shape=x.shape)`
+
+    Raises
+    ------
+    ValueError : as in `adaptive_avg_pool`; complex numbers
+    """
+    sizes = output_sizes(np.shape(x), output_size)
+    x = np.asarray(x)
+    if x.dtype.kind == "c":
+        raise ValueError(f"dtype {x.dtype} has no order: there is no largest element")
+    plane = np.arange(math.prod(x.shape[2:]), dtype=np.int64).reshape(1, 1, *x.shape[2:])
+    y = np.zeros((*x.shape[:2], *sizes), x.dtype)
+    indices = np.zeros(y.shape, np.int64)
+    for window, touched in adaptive_windows(x.shape[2:], sizes):
+        values = elements(x[touched])
+        at = first_largest(values)
+        y[window] = np.take_along_axis(values, at, axis=-1)[..., 0]
+        indices[window] = elements(plane[touched])[0, 0, at[..., 0]]
+    return (y, indices) if return_indices else y
+
+
+def global_avg_pool(x: npt.ArrayLike) -> Array:
+    """The mean of every channel plane: (N, C, 1, ...) in the wide dtype; float64 for integers."""
+    return adaptive_avg_pool(x, 1)
+
+
+def global_max_pool(x: npt.ArrayLike) -> Array:
+    """The largest element of every channel plane: (N, C, 1, ...), dtype of x."""
+    return adaptive_max_pool(x, 1)
+
+
+def global_lp_pool(x: npt.ArrayLike, *, p: float = 2, signed: bool = False) -> Array:
+    """The p-norm of every channel plane: (N, C, 1, ...) in the wide dtype; see `lp_pool`."""
+    check_image("x", np.shape(x))
+    return lp_pool(x, np.shape(x)[2:], p=p, signed=signed)
+
+
+def output_sizes(x_shape: Sequence[int], output_size: PerAxis, name: str = "x") -> tuple[int, ...]:
+    """One output size per axis, for an image with something in it."""
+    check_image(name, x_shape)
+    if 0 in x_shape[2:]:
+        raise ValueError(f"{name} {tuple(x_shape)} has an empty spatial axis: nothing to pool")
+    return per_axis("output_size", output_size, len(x_shape) - 2)
+
+
+def adaptive_windows(spatial: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[Index, Index]]:
+    """Every window: its index in the output, and that of its elements in the image."""
+    for window in np.ndindex(*sizes):
+        numbers = zip(window, spatial, sizes, strict=True)
+        touched = (slice(i * size // out, -(-(i + 1) * size // out)) for i, size, out in numbers)
+        yield (..., *window), (..., *touched)
+
+
+def elements(a: Array) -> Array:
+    """`a` (N, C, *spatial) with the elements of a plane in one axis: (N, C, n)."""
+    return a.reshape(*a.shape[:2], math.prod(a.shape[2:]))
+
+
+def first_largest(values: Array) -> Array:
+    """The index (..., 1) of the first largest along the last axis, or of the last NaN."""
+    largest = values.argmax(axis=-1, keepdims=True)
+    is_nan = values != values
+    last_nan = values.shape[-1] - 1 - is_nan[..., ::-1].argmax(axis=-1, keepdims=True)
+    index: Array = np.where(is_nan.any(axis=-1, keepdims=True), last_nan, largest)
+    return index
