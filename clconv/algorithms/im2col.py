@@ -6,18 +6,13 @@ GEMM panels and fold back from a product serve im2col_gemm.py.
 
 from __future__ import annotations
 
-from math import prod
-
 from clconv.algorithms.base import Limits
 from clconv.algorithms.gemm import panels
-from clconv.algorithms.rearrange import move_launch, renamed
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan, line_of_groups
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import Geometry
-from clconv.spec.layout import spatial_letters
 from clconv.spec.problem import ColumnsProblem, ConvProblem, Problem
-from clconv.spec.rearrangement import Rearrangement
 
 CHANNEL_BLOCK = 32  # channels that one work-item of im2col_columns unfolds
 COLUMN_BLOCK = 64  # columns that one work-item of im2col_rows unfolds
@@ -49,24 +44,7 @@ class Im2col:
                 images=(0, p.batch),
                 strides=(rows * geometry.positions, geometry.positions),
             )
-        plan = Plan(problem, self.name, (launch,))
-        return _in_layout(problem, plan) if problem.layout else plan
-
-
-def _in_layout(problem: ColumnsProblem, plan: Plan) -> Plan:
-    """Return `plan` with the image brought from its layout before, or back to it after."""
-    plain_layout = "NC" + spatial_letters(problem.layout)
-    sizes = dict(zip(plain_layout, problem.image_shape, strict=True))
-    given = tuple(sizes[letter] for letter in problem.layout)
-    image = "x" if problem.direction == "im2col" else "y"
-    move = Rearrangement.of(given, problem.layout, plain_layout)
-    launches = renamed(plan.launches, {image: f"plain_{image}"})
-    if image == "x":
-        launches = (move_launch(problem.dtype, move, "to_plain", image), *launches)
-    else:
-        launches = (*launches, move_launch(problem.dtype, move, "from_plain", image))
-    size_bytes = prod(given) * dtype_named(problem.dtype).itemsize_bytes
-    return Plan(problem, plan.algorithm, launches, {f"plain_{image}": size_bytes})
+        return Plan(problem, self.name, (launch,))
 
 
 def _macros(dtype: str, geometry: Geometry) -> dict[str, int | str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import prod
 
@@ -10,7 +10,7 @@ from clconv.program.plan import Launch, Plan, line_of_groups
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.problem import ConvProblem
-from clconv.spec.rearrangement import PADDING_MODES, Rearrangement
+from clconv.spec.rearrangement import PADDING_MODES, LaidOut, Move
 
 # direction -> the tensors that come in, and the one that goes out
 OPERANDS = {
@@ -24,20 +24,38 @@ def rearranged_plan(problem: GeneralConvProblem, plan_plain: Callable[[ConvProbl
     """Return the plan of a general convolution around that of its plain one."""
     inner = plan_plain(problem.plain)
     inputs, output = OPERANDS[problem.direction]
-    moves = {name: _rearrangement(problem, name) for name in (*inputs, output)}
-    moved = {name: f"plain_{name}" for name, move in moves.items() if not move.is_identity}
-    itemsize_bytes = dtype_named(problem.dtype).itemsize_bytes
-    workspace = {moved[name]: prod(moves[name].plain_shape) * itemsize_bytes for name in moved}
+    moves = {name: _move(problem, name) for name in (*inputs, output)}
+    moves = {n: move for n, move in moves.items() if not move.rearrangement.is_identity}
     # What beta is multiplied by has to be plain, too.
     read = (*inputs, output) if problem.beta else inputs
-    before = [move_launch(problem.dtype, moves[n], "to_plain", n) for n in read if n in moved]
-    after = [move_launch(problem.dtype, moves[output], "from_plain", output)] * (output in moved)
-    launches = (*before, *renamed(inner.launches, moved), *after)
-    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **workspace})
+    before = [move_launch(moves[name], "to_plain") for name in read if name in moves]
+    after = [move_launch(moves[output], "from_plain")] if output in moves else []
+    names = {name: f"plain_{name}" for name in moves}
+    launches = (*before, *renamed(inner.launches, names), *after)
+    workspace = {**inner.workspace, **_scratch(moves.values())}
+    return Plan(problem, inner.algorithm, launches, workspace)
 
 
-def _rearrangement(problem: GeneralConvProblem, name: str) -> Rearrangement:
-    return {"x": problem.x, "w": problem.w, "y": problem.y}[name.removeprefix("d")]
+def _move(problem: GeneralConvProblem, name: str) -> Move:
+    rearrangement = {"x": problem.x, "w": problem.w, "y": problem.y}[name.removeprefix("d")]
+    dtype = dtype_named(problem.dtype)
+    return Move(name, dtype.c_type, dtype.itemsize_bytes, rearrangement, is_result=False)
+
+
+def laid_out_plan(problem: LaidOut, inner: Plan) -> Plan:
+    """Return the plan of a problem in other layouts around that of the plain one."""
+    names = {move.name: f"plain_{move.name}" for move in problem.moves}
+    before = [move_launch(move, "to_plain") for move in problem.moves if not move.is_result]
+    after = [move_launch(move, "from_plain") for move in problem.moves if move.is_result]
+    launches = (*before, *renamed(inner.launches, names), *after)
+    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **_scratch(problem.moves)})
+
+
+def _scratch(moves: Iterable[Move]) -> dict[str, int]:
+    return {
+        f"plain_{move.name}": prod(move.rearrangement.plain_shape) * move.itemsize_bytes
+        for move in moves
+    }
 
 
 def renamed(launches: tuple[Launch, ...], names: dict[str, str]) -> tuple[Launch, ...]:
@@ -50,17 +68,17 @@ def renamed(launches: tuple[Launch, ...], names: dict[str, str]) -> tuple[Launch
     return tuple(other(launch) for launch in launches)
 
 
-def move_launch(dtype: str, move: Rearrangement, kernel: str, name: str) -> Launch:
-    """Bring tensor `name` to "plain_<name>" (`to_plain`) or back (`from_plain`)."""
-    given_to_plain = kernel == "to_plain"
+def move_launch(moved: Move, kernel: str) -> Launch:
+    """Bring a tensor to "plain_<name>" (`to_plain`) or back (`from_plain`)."""
+    move, given_to_plain = moved.rearrangement, kernel == "to_plain"
     plane = prod(move.plain_spatial if given_to_plain else move.spatial)
     global_size, local_size = line_of_groups(plane, move.groups * move.channels, move.batch)
-    plain = f"plain_{name}"
+    given, plain = moved.name, f"plain_{moved.name}"
     return Launch(
         source="rearrange/rearrange.cl",
         kernel=kernel,
-        macros={"REAL": dtype_named(dtype).c_type, "MODE": PADDING_MODES.index(move.mode)},
+        macros={"REAL": moved.c_type, "MODE": PADDING_MODES.index(move.mode)},
         global_size=global_size,
         local_size=local_size,
-        arguments=(*((name, plain) if given_to_plain else (plain, name)), *move.scalars()),
+        arguments=(*((given, plain) if given_to_plain else (plain, given)), *move.scalars()),
     )

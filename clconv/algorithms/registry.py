@@ -9,12 +9,13 @@ from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.algorithms.pool import Pool
-from clconv.algorithms.rearrange import rearranged_plan
+from clconv.algorithms.rearrange import laid_out_plan, rearranged_plan
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.problem import Problem
+from clconv.spec.rearrangement import LaidOut
 
 # "auto" takes the first that does not refuse; direct comes last and takes every convolution.
 CONVOLUTIONS: tuple[Algorithm, ...] = (Depthwise(), Im2colGemm(), Direct())
@@ -27,14 +28,15 @@ def algorithm_names() -> tuple[str, ...]:
 
 
 def select(
-    problem: Problem | GeneralConvProblem,
+    problem: Problem | GeneralConvProblem | LaidOut,
     device: Device,
     algorithm: str = "auto",
     limits: Limits | None = None,
 ) -> Plan:
     """Return the plan of the named algorithm, or of the first that serves.
 
-    A general convolution is one of its plain one, between rearrangements.
+    A general convolution's is that of its plain one, between rearrangements; so is that of any
+    problem in another layout.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def select(
     """
     if problem.dtype == "float64" and not device.fp64:
         raise UnsupportedError(f"{device} has no float64 arithmetic")
+    if isinstance(problem, LaidOut):
+        return laid_out_plan(problem, select(problem.problem, device, algorithm, limits))
     if isinstance(problem, GeneralConvProblem):
         return rearranged_plan(problem, lambda plain: select(plain, device, algorithm, limits))
     limits = limits or default_limits(device)

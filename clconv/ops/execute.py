@@ -17,8 +17,9 @@ from clconv.program.device import Device
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Sizes
 from clconv.spec.problem import Problem as PlainProblem
+from clconv.spec.rearrangement import LaidOut
 
-Problem = PlainProblem | GeneralConvProblem
+Problem = PlainProblem | GeneralConvProblem | LaidOut
 Results = Mapping[str, tuple[Sizes, str]]  # name -> shape, dtype
 
 

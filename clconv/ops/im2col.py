@@ -7,16 +7,15 @@ from clconv.ops.arguments import (
     Axes,
     PaddingLike,
     expect_shape,
-    image_shape,
     per_axis,
     sizes,
     window_geometry,
 )
 from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
+from clconv.ops.layouts import Layout
 from clconv.program.device import Device
 from clconv.spec.geometry import SPATIAL_RANKS, Sizes
-from clconv.spec.layout import parse_layout, permuted, spatial_letters
 from clconv.spec.problem import ColumnsProblem
 
 
@@ -54,16 +53,13 @@ def im2col(
     Chellapilla, Puri & Simard, "High performance convolutional neural networks", 2006.
     """
     (x,) = operands(x=x)
-    rank = len(image_shape("x", x.shape)) - 2
-    given = parse_layout(layout, rank)
-    plain = "NC" + spatial_letters(given)
-    shape = permuted(x.shape, given, plain)
-    kernel = per_axis("kernel_size", kernel_size, rank)
+    laid_out, shape = Layout.of(layout, "x", x.shape)
+    kernel = per_axis("kernel_size", kernel_size, len(shape) - 2)
     geometry = window_geometry(shape[2:], kernel, stride=stride, padding=padding, dilation=dilation)
-    sizes_of_x = (shape[0], shape[1], geometry, given if given != plain else "")
-    problem = ColumnsProblem("im2col", x.dtype.name, *sizes_of_x)
+    problem = ColumnsProblem("im2col", x.dtype.name, shape[0], shape[1], geometry)
+    whole = laid_out.lay_out(problem, (), x=(shape, problem.dtype))
     results = {"y": (problem.columns_shape, problem.dtype)}
-    (cols,) = execute(problem, {"x": x}, results, device=device)
+    (cols,) = execute(whole, {"x": x}, results, device=device)
     return cols
 
 
@@ -106,12 +102,12 @@ def col2im(
             f"cols {cols.shape} must be (N, C*{geometry.taps}, L) for kernel_size {kernel}"
         )
     channels = cols.shape[1] // geometry.taps
-    given = parse_layout(layout, len(input))
-    plain = "NC" + spatial_letters(given)
-    sizes_of_x = (cols.shape[0], channels, geometry, given if given != plain else "")
-    problem = ColumnsProblem("col2im", cols.dtype.name, *sizes_of_x)
+    laid_out = Layout(layout, len(input))
+    problem = ColumnsProblem("col2im", cols.dtype.name, cols.shape[0], channels, geometry)
     because = f"output_size {input} and the options"
     expect_shape("cols", cols.shape, problem.columns_shape, because)
-    shape = permuted(problem.image_shape, plain, given)
-    (x,) = execute(problem, {"x": cols}, {"y": (shape, problem.dtype)}, device=device)
+    image = (problem.image_shape, problem.dtype)
+    whole = laid_out.lay_out(problem, ("y",), y=image)
+    results = {"y": (laid_out.from_plain(problem.image_shape), problem.dtype)}
+    (x,) = execute(whole, {"x": cols}, results, device=device)
     return x

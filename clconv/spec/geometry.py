@@ -26,10 +26,10 @@ INDEX_LIMIT = 2**31  # kernels index with int
 def output_size(size: int, extent: int, stride: int, low: int, high: int, ceil_mode: bool) -> int:
     """Return how many windows fit along one axis (0 or less: none)."""
     room = size + low + high - extent
-    if not ceil_mode:
-        return room // stride + 1
-    # The last window has to start before the high padding: (count - 1)*stride - low < size.
-    return min((room + stride - 1) // stride + 1, (size + low - 1) // stride + 1)
+    count = room // stride + 1
+    # One more, which overhangs, if it starts before the high padding.
+    overhangs = room % stride != 0 and count >= 0 and count * stride - low < size
+    return count + 1 if ceil_mode and overhangs else count
 
 
 def same_padding(

@@ -182,7 +182,6 @@ class ColumnsProblem:
     batch: int
     channels: int
     geometry: Geometry
-    layout: str = ""  # of the image; channels-first if empty
 
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
@@ -200,8 +199,7 @@ class ColumnsProblem:
 
     def __str__(self) -> str:
         code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
-        text = f"{self.direction}:{code}:{shape}:{format_geometry(self.geometry)}"
-        return text + f":{self.layout}" * bool(self.layout)
+        return f"{self.direction}:{code}:{shape}:{format_geometry(self.geometry)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from math import prod
 from clconv.errors import GeometryError
 from clconv.spec.geometry import Padding, Sizes, three_axes
 from clconv.spec.layout import permuted, strides_of
+from clconv.spec.problem import Problem
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -93,6 +94,34 @@ class Rearrangement:
             *three_axes(self.spread, 1),
             *three_axes(low, 0),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One tensor of a problem that stands in another layout."""
+
+    name: str
+    c_type: str
+    itemsize_bytes: int
+    rearrangement: Rearrangement
+    is_result: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """A problem between tensors that are moved from, or to, other layouts."""
+
+    problem: Problem
+    moves: tuple[Move, ...]
+
+    @property
+    def dtype(self) -> str:
+        """The element type that is computed in."""
+        return self.problem.dtype
+
+    def __str__(self) -> str:
+        moved = (f"{move.name}{move.rearrangement.strides}" for move in self.moves)
+        return f"{self.problem}:moved:{':'.join(moved)}"
 
 
 def check_padding_mode(mode: str, padding: Padding, input: Sizes) -> None:

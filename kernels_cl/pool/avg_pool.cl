@@ -4,25 +4,15 @@
  *   dx[b,c,i] = sum over t = 0, 1, ... of dy[b,c,l]/divisor(l), l the window whose tap t lies on i
  *
  * divisor(l) counts the taps of the window inside the image or, with COUNT_PAD, inside the padded
- * image: a window that overhangs it (ceil_mode) is cut off there.
+ * image: a window that overhangs it (ceil_mode) is cut off there. DIVISOR overrides it.
  *
  * Launch  avg_pool: global (positions, planes, 1); avg_pool_backward: global (pixels, planes, 1);
  *         each rounded up to local in its first axis; one work-item writes one element.
- * Macros  REAL: element type. COUNT_PAD: 1 counts padding. EXACT_DIVIDE: 0 where the device's
- *         division is not correctly rounded. Window: see common/window.clh.
+ * Macros  REAL: element type. COUNT_PAD: 1 counts padding. DIVISOR: 0, or the divisor of all.
+ *         EXACT_DIVIDE: see common/divide.clh. Window: see common/window.clh.
  */
+#include "common/divide.clh"
 #include "common/window.clh"
-
-/* Markstein: one Newton step with a residual by fma repairs a quotient that is an ulp off. */
-static inline REAL divided(REAL a, REAL b)
-{
-    const REAL q = a/b;
-#if EXACT_DIVIDE
-    return q;
-#else
-    return isfinite(q) ? fma(fma(-q, b, a), 1/b, q) : q;
-#endif
-}
 
 /* Taps along one axis whose pixel lies in [low, high). */
 static inline int count_axis(int corner, int taps, int dilation, int low, int high)
@@ -35,12 +25,11 @@ static inline int count_axis(int corner, int taps, int dilation, int low, int hi
 
 static inline REAL divisor(Window win, Place corner, Place high)
 {
-#if COUNT_PAD
-    const Place from = {-win.pad.d, -win.pad.h, -win.pad.w};
-    const Place to = {win.in.d + high.d, win.in.h + high.h, win.in.w + high.w};
-#else
-    const Place from = {0, 0, 0}, to = win.in;
-#endif
+    if (DIVISOR)
+        return DIVISOR;
+    const Place zero = {0, 0, 0}, low = {-win.pad.d, -win.pad.h, -win.pad.w};
+    const Place end = {win.in.d + high.d, win.in.h + high.h, win.in.w + high.w};
+    const Place from = COUNT_PAD ? low : zero, to = COUNT_PAD ? end : win.in;
     return (REAL)(count_axis(corner.d, win.filter.d, win.dilation.d, from.d, to.d)
                   *count_axis(corner.h, win.filter.h, win.dilation.h, from.h, to.h)
                   *count_axis(corner.w, win.filter.w, win.dilation.w, from.w, to.w));
