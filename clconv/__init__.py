@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     from clconv.ops.depthwise import depthwise_conv, separable_conv
     from clconv.ops.im2col import col2im, im2col
     from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
+    from clconv.ops.pool_adaptive import (
+        adaptive_avg_pool,
+        adaptive_avg_pool_backward,
+        adaptive_max_pool,
+        global_avg_pool,
+        global_max_pool,
+    )
+    from clconv.ops.unpool import max_unpool, max_unpool_backward
     from clconv.program.device import Device, devices, select_device
 
 _HOMES = {
@@ -62,6 +70,14 @@ _HOMES = {
     "clconv.ops.depthwise": ("depthwise_conv", "separable_conv"),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
+    "clconv.ops.pool_adaptive": (
+        "adaptive_avg_pool",
+        "adaptive_avg_pool_backward",
+        "adaptive_max_pool",
+        "global_avg_pool",
+        "global_max_pool",
+    ),
+    "clconv.ops.unpool": ("max_unpool", "max_unpool_backward"),
     "clconv.program.device": ("Device", "devices", "select_device"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -73,6 +89,9 @@ __all__ = [
     "NoDeviceError",
     "UnsupportedError",
     "__version__",
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_backward",
+    "adaptive_max_pool",
     "algorithm_names",
     "avg_pool",
     "avg_pool_backward",
@@ -92,9 +111,13 @@ __all__ = [
     "conv_transpose_backward_weights",
     "depthwise_conv",
     "devices",
+    "global_avg_pool",
+    "global_max_pool",
     "im2col",
     "max_pool",
     "max_pool_backward",
+    "max_unpool",
+    "max_unpool_backward",
     "select_device",
     "separable_conv",
 ]

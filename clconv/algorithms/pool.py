@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from clconv.algorithms.base import Limits
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan, line_of_groups
+from clconv.program.plan import Argument, Launch, Plan, line_of_groups
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import three_axes
-from clconv.spec.problem import MaxPoolBackwardProblem, PoolProblem, Problem
+from clconv.spec.problem import AdaptivePoolProblem, IndexProblem, PoolProblem, Problem
 
-# Spans into which a plane is cut in max_pool_backward until there is a work-item for each
+# Spans into which a plane is cut when elements go to indices, until there is a work-item for each
 # compute unit and some to spare; every span reads all indices of its plane.
 SPANS_PER_COMPUTE_UNIT = 4
 
 
 class Pool:
-    """Max and average pooling, forward and backward."""
+    """Every pooling and what follows its indices; buffers "x", "y" and "indices"."""
 
     name = "pool"
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only pooling."""
-        known = isinstance(problem, PoolProblem | MaxPoolBackwardProblem)
+        known = isinstance(problem, PoolProblem | AdaptivePoolProblem | IndexProblem)
         return None if known else "pool solves pooling only"
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return one launch and no workspace."""
-        if isinstance(problem, MaxPoolBackwardProblem):
-            launch = _scatter_launch(problem, device)
+        if isinstance(problem, IndexProblem):
+            launch = _index_launch(problem, device)
+        elif isinstance(problem, AdaptivePoolProblem):
+            launch = _adaptive_launch(problem, device)
         else:
             assert isinstance(problem, PoolProblem)
             launch = _window_launch(problem, device)
         return Plan(problem, self.name, (launch,))
 
 
+def _exact_divide(dtype: str, device: Device) -> int:
+    return int(device.rounds_division or dtype == "float64")
+
+
 def _window_launch(problem: PoolProblem, device: Device) -> Launch:
     geometry, operator = problem.geometry, problem.operator
     macros: dict[str, int | str] = {"REAL": dtype_named(problem.dtype).c_type}
-    arguments: tuple[str | int, ...]
+    arguments: tuple[Argument, ...]
     if operator == "max_pool":
         arguments = ("x", "y", "indices", *geometry.scalars())
     else:
         macros["COUNT_PAD"] = int(problem.count_include_pad)
-        macros["EXACT_DIVIDE"] = int(device.rounds_division or problem.dtype == "float64")
+        macros["DIVISOR"] = problem.divisor
+        macros["EXACT_DIVIDE"] = _exact_divide(problem.dtype, device)
         high = three_axes(tuple(pair[1] for pair in geometry.padding), 0)
         arguments = ("x", "y", *high, *geometry.scalars())
     items = geometry.pixels if operator == "avg_pool_backward" else geometry.positions
@@ -57,15 +66,39 @@ def _window_launch(problem: PoolProblem, device: Device) -> Launch:
     )
 
 
-def _scatter_launch(problem: MaxPoolBackwardProblem, device: Device) -> Launch:
-    planes = problem.batch * problem.channels
-    wanted = -(-SPANS_PER_COMPUTE_UNIT * device.compute_units // max(planes, 1))
-    span = -(-problem.pixels // min(wanted, problem.pixels))
+def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
+    backward = problem.operator == "adaptive_avg_pool_backward"
+    items = prod(problem.input if backward else problem.output)
+    global_size, local_size = line_of_groups(items, problem.batch * problem.channels)
+    buffers = ("x", "y", "indices") if problem.operator == "adaptive_max_pool" else ("x", "y")
     return Launch(
-        source="pool/max_pool_backward.cl",
-        kernel="max_pool_backward",
+        source="pool/adaptive_pool.cl",
+        kernel=problem.operator,
+        macros={
+            "REAL": dtype_named(problem.dtype).c_type,
+            "EXACT_DIVIDE": _exact_divide(problem.dtype, device),
+        },
+        global_size=global_size,
+        local_size=local_size,
+        arguments=(*buffers, *three_axes(problem.input, 1), *three_axes(problem.output, 1)),
+    )
+
+
+def _index_launch(problem: IndexProblem, device: Device) -> Launch:
+    planes = problem.batch * problem.channels
+    sizes: tuple[int, ...] = (problem.pixels, problem.positions)
+    if problem.operator == "max_unpool_backward":
+        items = problem.positions
+    else:
+        wanted = -(-SPANS_PER_COMPUTE_UNIT * device.compute_units // max(planes, 1))
+        span = -(-problem.pixels // min(wanted, problem.pixels))
+        items, sizes = -(-problem.pixels // span), (*sizes, span)
+    unpool = problem.operator != "max_pool_backward"
+    return Launch(
+        source="pool/max_unpool.cl" if unpool else "pool/max_pool_backward.cl",
+        kernel=problem.operator,
         macros={"REAL": dtype_named(problem.dtype).c_type},
-        global_size=(-(-problem.pixels // span), planes, 1),
+        global_size=(items, planes, 1),
         local_size=(1, 1, 1),
-        arguments=("dy", "indices", "dx", problem.pixels, problem.positions, span),
+        arguments=("x", "indices", "y", *sizes),
     )

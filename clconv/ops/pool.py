@@ -1,28 +1,33 @@
-"""Max and average pooling and their adjoints, with PyTorch's semantics."""
+"""Max and average pooling and their adjoints.
+
+Semantics are PyTorch's; `semantics="onnx"` takes ONNX's where the two disagree: a stride that is
+not given is 1, the divisor of an average counts no padding unless told to, and padding may be
+larger than half the window.
+"""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from clconv.errors import GeometryError
 from clconv.ops.arguments import (
     Axes,
     PaddingLike,
     expect_shape,
-    image_shape,
+    integer,
     per_axis,
     window_geometry,
 )
-from clconv.ops.arrays import Array, is_device_array, operands
+from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
+from clconv.ops.indices import checked_indices
+from clconv.ops.layouts import Layout
 from clconv.program.device import Device
 from clconv.spec.geometry import Geometry, Sizes
-from clconv.spec.problem import MaxPoolBackwardProblem, PoolProblem
+from clconv.spec.problem import IndexProblem, PoolProblem
 
-Operator = Literal["max_pool", "avg_pool", "avg_pool_backward"]
+SEMANTICS = ("torch", "onnx")
 
 
 def max_pool(
@@ -34,6 +39,8 @@ def max_pool(
     dilation: Axes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
+    semantics: str = "torch",
+    layout: str | None = None,
     device: str | Device | None = None,
 ) -> Array | tuple[Array, Array]:
     """Return the largest element of each window.
@@ -46,12 +53,14 @@ def max_pool(
     ----------
     x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
     kernel_size : int or one per axis, in pixels
-    stride : int or one per axis, in pixels; by default the kernel size
-    padding : as for `conv`; at most half of what the window spans
+    stride : int or one per axis, in pixels; by default the kernel size ("onnx": 1)
+    padding : as for `conv`; at most half of what the window spans ("onnx": any)
     dilation : int or one per axis, in pixels
     ceil_mode : keep windows that overhang the padded image by less than a stride, if they start
         inside the image or its low padding
     return_indices : return the places of the maxima too
+    semantics : "torch" or "onnx"
+    layout : of x and of the results, as "NHWC"; channels-first by default
     device : see `conv`
 
     Returns
@@ -65,16 +74,26 @@ def max_pool(
     GeometryError, TypeError : sizes or arrays do not fit
     """
     (x,) = operands(x=x)
-    image_shape("x", x.shape)
-    geometry = _geometry(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    problem = _problem("max_pool", x.shape, x.dtype.name, geometry)
-    results = {"y": (problem.y_shape, problem.dtype), "indices": (problem.y_shape, "int64")}
-    y, indices = execute(problem, {"x": x}, results, device=device)
+    laid_out, shape = Layout.of(layout, "x", x.shape)
+    window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    problem = PoolProblem("max_pool", x.dtype.name, shape[0], shape[1], geometry)
+    y_shape, dtype = problem.y_shape, problem.dtype
+    tensors = {"x": (shape, dtype), "y": (y_shape, dtype), "indices": (y_shape, "int64")}
+    whole = laid_out.lay_out(problem, ("y", "indices"), **tensors)
+    given = laid_out.from_plain(y_shape)
+    results = {"y": (given, dtype), "indices": (given, "int64")}
+    y, indices = execute(whole, {"x": x}, results, device=device)
     return (y, indices) if return_indices else y
 
 
 def max_pool_backward(
-    dy: Array, indices: Array, *, input_shape: Sizes, device: str | Device | None = None
+    dy: Array,
+    indices: Array,
+    *,
+    input_shape: Sizes,
+    layout: str | None = None,
+    device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of max pooling: add each dy where its maximum came from.
 
@@ -86,7 +105,8 @@ def max_pool_backward(
     indices : int64 Array of dy's shape, from `max_pool(..., return_indices=True)`. -1 adds
         nowhere; so does any index outside the plane in a pyopencl array, which is not looked
         into beforehand.
-    input_shape : (N, C, *spatial) of x
+    input_shape : (N, C, *spatial) of x, in its layout
+    layout : of all of these, as "NHWC"; channels-first by default
     device : see `conv`
 
     Returns
@@ -98,14 +118,19 @@ def max_pool_backward(
     GeometryError, TypeError : shapes or arrays do not fit, or an index lies outside the plane
     """
     (dy,) = operands(dy=dy)
-    shape = image_shape("input_shape", input_shape)
-    expect_shape("dy", dy.shape[:2], shape[:2], f"the first two axes of input_shape {shape}")
-    indices = _checked_indices(indices, dy, pixels=prod(shape[2:]))
-    problem = MaxPoolBackwardProblem(
-        dy.dtype.name, shape[0], shape[1], pixels=prod(shape[2:]), positions=prod(dy.shape[2:])
-    )
-    tensors = {"dy": dy, "indices": indices}
-    (dx,) = execute(problem, tensors, {"dx": (shape, problem.dtype)}, device=device)
+    laid_out, shape = Layout.of(layout, "input_shape", input_shape)
+    if len(dy.shape) != len(shape):
+        raise GeometryError(f"dy {dy.shape} must have as many axes as input_shape {shape}")
+    dy_shape = laid_out.to_plain(dy.shape)
+    expect_shape("dy", dy_shape[:2], shape[:2], f"the first two axes of input_shape {shape}")
+    indices = checked_indices(indices, "dy", dy, pixels=prod(shape[2:]))
+    expect_shape("indices", indices.shape, dy.shape, f"dy's {dy.shape}")
+    sizes = {"pixels": prod(shape[2:]), "positions": prod(dy_shape[2:])}
+    problem = IndexProblem("max_pool_backward", dy.dtype.name, shape[0], shape[1], **sizes)
+    given = {"x": (dy_shape, problem.dtype), "indices": (dy_shape, "int64")}
+    whole = laid_out.lay_out(problem, ("y",), **given, y=(shape, problem.dtype))
+    results = {"y": (laid_out.from_plain(shape), problem.dtype)}
+    (dx,) = execute(whole, {"x": dy, "indices": indices}, results, device=device)
     return dx
 
 
@@ -116,17 +141,23 @@ def avg_pool(
     stride: Axes | None = None,
     padding: PaddingLike = 0,
     ceil_mode: bool = False,
-    count_include_pad: bool = True,
+    count_include_pad: bool | None = None,
+    divisor_override: int | None = None,
+    dilation: Axes = 1,
+    semantics: str = "torch",
+    layout: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Return the mean of each window.
 
-    y[b, c, p...] = (sum over i... of x[b, c, p*stride + i - low ...]) / divisor(p...)
+    y[b, c, p...] = (sum over i... of x[b, c, p*stride + i*dilation - low ...]) / divisor(p...)
 
     Parameters
     ----------
     count_include_pad : whether the divisor counts the padding's zeros too; either way a window
-        that overhangs the padded image (ceil_mode) is cut off at its edge
+        that overhangs the padded image (ceil_mode) is cut off at its edge. By default True
+        ("onnx": False)
+    divisor_override : the divisor of all windows instead, at least 1
     others : see `max_pool`
 
     Returns
@@ -138,10 +169,15 @@ def avg_pool(
     GeometryError, TypeError : sizes or arrays do not fit
     """
     (x,) = operands(x=x)
-    image_shape("x", x.shape)
-    geometry = _geometry(x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
-    problem = _problem("avg_pool", x.shape, x.dtype.name, geometry, count_include_pad)
-    (y,) = execute(problem, {"x": x}, {"y": (problem.y_shape, problem.dtype)}, device=device)
+    laid_out, shape = Layout.of(layout, "x", x.shape)
+    window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    divisor = _divisor(count_include_pad, divisor_override, semantics)
+    problem = PoolProblem("avg_pool", x.dtype.name, shape[0], shape[1], geometry, *divisor)
+    tensors = {"x": (shape, problem.dtype), "y": (problem.y_shape, problem.dtype)}
+    whole = laid_out.lay_out(problem, ("y",), **tensors)
+    results = {"y": (laid_out.from_plain(problem.y_shape), problem.dtype)}
+    (y,) = execute(whole, {"x": x}, results, device=device)
     return y
 
 
@@ -153,7 +189,11 @@ def avg_pool_backward(
     stride: Axes | None = None,
     padding: PaddingLike = 0,
     ceil_mode: bool = False,
-    count_include_pad: bool = True,
+    count_include_pad: bool | None = None,
+    divisor_override: int | None = None,
+    dilation: Axes = 1,
+    semantics: str = "torch",
+    layout: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of average pooling: spread each dy over its window.
@@ -163,7 +203,7 @@ def avg_pool_backward(
     Parameters
     ----------
     dy : Array (N, C, *output), float32 or float64
-    input_shape : (N, C, *spatial) of x
+    input_shape : (N, C, *spatial) of x, in its layout
     others : see `avg_pool`
 
     Returns
@@ -175,51 +215,45 @@ def avg_pool_backward(
     GeometryError, TypeError : sizes or arrays do not fit
     """
     (dy,) = operands(dy=dy)
-    shape = image_shape("input_shape", input_shape)
-    geometry = _geometry(shape[2:], kernel_size, stride, padding, 1, ceil_mode)
-    problem = _problem("avg_pool_backward", shape, dy.dtype.name, geometry, count_include_pad)
-    expect_shape("dy", dy.shape, problem.y_shape, f"input_shape {shape} and the options")
-    (dx,) = execute(problem, {"x": dy}, {"y": (shape, problem.dtype)}, device=device)
+    laid_out, shape = Layout.of(layout, "input_shape", input_shape)
+    window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    divisor = _divisor(count_include_pad, divisor_override, semantics)
+    sizes = (shape[0], shape[1], geometry)
+    problem = PoolProblem("avg_pool_backward", dy.dtype.name, *sizes, *divisor)
+    given = laid_out.from_plain(problem.y_shape)
+    expect_shape("dy", dy.shape, given, f"input_shape {tuple(input_shape)} and the options")
+    tensors = {"x": (problem.y_shape, problem.dtype), "y": (shape, problem.dtype)}
+    whole = laid_out.lay_out(problem, ("y",), **tensors)
+    results = {"y": (laid_out.from_plain(shape), problem.dtype)}
+    (dx,) = execute(whole, {"x": dy}, results, device=device)
     return dx
 
 
+def _divisor(count_include_pad: Any, override: Any, semantics: str) -> tuple[bool, int]:
+    """Return whether padding is counted, and the divisor of all windows or 0."""
+    counted = semantics == "torch" if count_include_pad is None else bool(count_include_pad)
+    if override is None:
+        return counted, 0
+    divisor = integer("divisor_override", override)
+    if not 1 <= divisor < 2**31:
+        raise GeometryError(f"divisor_override must be at least 1 and below 2**31, got {divisor}")
+    return counted, divisor
+
+
 def _geometry(
-    input: Sizes, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    input: Sizes, kernel_size: Any, semantics: str, *, stride: Any, ceil_mode: Any, **window: Any
 ) -> Geometry:
+    if semantics not in SEMANTICS:
+        raise ValueError(f"semantics must be one of {', '.join(SEMANTICS)}; got {semantics!r}")
     kernel = per_axis("kernel_size", kernel_size, len(input))
-    return window_geometry(
-        input,
-        kernel,
-        stride=kernel if stride is None else stride,
-        padding=padding,
-        dilation=dilation,
-        ceil_mode=bool(ceil_mode),
-    )
-
-
-def _problem(
-    operator: Operator, shape: Sizes, dtype: str, geometry: Geometry, count_include_pad: bool = True
-) -> PoolProblem:
-    batch, channels = shape[:2]
-    return PoolProblem(operator, dtype, batch, channels, geometry, bool(count_include_pad))
-
-
-def _checked_indices(indices: Any, dy: Array, pixels: int) -> Array:
-    """Return the indices ready for a buffer."""
-    if is_device_array(indices) != is_device_array(dy):
-        raise TypeError("dy and indices must be both numpy or both pyopencl arrays")
-    if not is_device_array(indices):
-        indices = np.asarray(indices)
-    if indices.dtype != np.int64:
-        raise TypeError(f"indices must have dtype int64, got {indices.dtype}")
-    expect_shape("indices", indices.shape, dy.shape, f"dy's {dy.shape}")
-    if is_device_array(indices):
-        if not indices.flags.c_contiguous:
-            raise ValueError(f"indices with strides {indices.strides} is not C-contiguous")
-        return indices
-    if indices.size and not -1 <= indices.min() <= indices.max() < pixels:
+    default = kernel if semantics == "torch" else 1
+    steps = {"stride": default if stride is None else stride, "ceil_mode": bool(ceil_mode)}
+    geometry = window_geometry(input, kernel, **steps, **window)
+    axes = zip(geometry.padding, geometry.extent, strict=True)
+    if semantics == "torch" and any(2 * max(pair) > extent for pair, extent in axes):
         raise GeometryError(
-            f"indices lie in [{indices.min()}, {indices.max()}], but a plane of input_shape has"
-            f" {pixels} pixels"
+            f"padding {geometry.padding} must be at most half of what kernel_size"
+            f" {geometry.kernel} with dilation {geometry.dilation} spans, {geometry.extent}"
         )
-    return indices
+    return geometry

@@ -212,16 +212,10 @@ class PoolProblem:
     channels: int
     geometry: Geometry
     count_include_pad: bool = True
+    divisor: int = 0  # of every window; 0: counted
 
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
-        axes = zip(self.geometry.padding, self.geometry.extent, strict=True)
-        if any(2 * max(pair) > extent for pair, extent in axes):
-            raise GeometryError(
-                f"padding {self.geometry.padding} must be at most half of what kernel_size"
-                f" {self.geometry.kernel} with dilation {self.geometry.dilation} spans,"
-                f" {self.geometry.extent}"
-            )
         _refuse_long_indices(x=self.x_shape, y=self.y_shape)
 
     @property
@@ -237,13 +231,41 @@ class PoolProblem:
     def __str__(self) -> str:
         code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
         text = f"{self.operator}:{code}:{shape}:{format_geometry(self.geometry)}"
-        return text + ":exclude_pad" * (not self.count_include_pad)
+        text += ":exclude_pad" * (not self.count_include_pad)
+        return text + f":divisor{self.divisor}" * (self.divisor != 0)
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPoolBackwardProblem:
-    """Add every element of dy (N, C, *output) at its index into a plane of dx (N, C, *input)."""
+class AdaptivePoolProblem:
+    """Pooling of x (N, C, *input) into as many windows as asked for, or the average's adjoint."""
 
+    operator: Literal["adaptive_max_pool", "adaptive_avg_pool", "adaptive_avg_pool_backward"]
+    dtype: str
+    batch: int
+    channels: int
+    input: Sizes
+    output: Sizes
+
+    def __post_init__(self) -> None:
+        dtype_named(self.dtype)
+        for name in ("input", "output"):
+            _refuse_long_indices(**{name: (self.batch, self.channels, *getattr(self, name))})
+
+    def __str__(self) -> str:
+        code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
+        sizes = ("x".join(map(str, sizes)) for sizes in (self.input, self.output))
+        return "{}:{}:{}:i{}:o{}".format(self.operator, code, shape, *sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexProblem:
+    """What follows the indices of max pooling, between planes of `pixels` and of `positions`.
+
+    max_pool_backward adds dy (positions) at its index in dx (pixels); max_unpool puts y there;
+    max_unpool_backward takes dx from there.
+    """
+
+    operator: Literal["max_pool_backward", "max_unpool", "max_unpool_backward"]
     dtype: str
     batch: int
     channels: int
@@ -253,11 +275,18 @@ class MaxPoolBackwardProblem:
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
         planes = self.batch * self.channels
-        _refuse_long_indices(dx=(planes, self.pixels), dy=(planes, self.positions))
+        _refuse_long_indices(image=(planes, self.pixels), indices=(planes, self.positions))
 
     def __str__(self) -> str:
         code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
-        return f"max_pool_backward:{code}:{shape}:i{self.pixels}:o{self.positions}"
+        return f"{self.operator}:{code}:{shape}:i{self.pixels}:o{self.positions}"
 
 
-Problem = ConvProblem | BiasGradientProblem | ColumnsProblem | PoolProblem | MaxPoolBackwardProblem
+Problem = (
+    ConvProblem
+    | BiasGradientProblem
+    | ColumnsProblem
+    | PoolProblem
+    | AdaptivePoolProblem
+    | IndexProblem
+)

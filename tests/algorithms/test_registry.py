@@ -13,7 +13,7 @@ from clconv.spec.problem import (
     BiasGradientProblem,
     ColumnsProblem,
     ConvProblem,
-    MaxPoolBackwardProblem,
+    IndexProblem,
     PoolProblem,
 )
 
@@ -29,7 +29,7 @@ DEPTHWISE = ConvProblem("forward", "float32", 2, 4, 8, 4, GEOMETRY)
         (DEPTHWISE, "depthwise"),
         (ColumnsProblem("im2col", "float32", 2, 4, GEOMETRY), "im2col"),
         (PoolProblem("avg_pool", "float32", 2, 4, GEOMETRY), "pool"),
-        (MaxPoolBackwardProblem("float32", 2, 4, 81, 49), "pool"),
+        (IndexProblem("max_pool_backward", "float32", 2, 4, 81, 49), "pool"),
         (BiasGradientProblem("float32", 2, 4, 81), "bias_gradient"),
     ],
     ids=str,
