@@ -251,5 +251,15 @@ def test_empty_batch():
     assert not dw.any()
 
 
+def test_an_image_of_padding_alone():
+    x, w = np.ones((1, 2, 0)), np.ones((3, 2, 2))
+    y = conv_general(x, w, padding=2)
+    assert y.tolist() == [[[0] * 3] * 3]
+    dx = conv_general_backward_data(y, w, input_shape=x.shape, padding=2)
+    dw = conv_general_backward_weights(x, y + 1, weight_shape=w.shape, padding=2)
+    assert dx.shape == x.shape
+    assert not dw.any()
+
+
 def test_examples_in_docstrings():
     assert doctest.testmod(layouts).failed == 0
