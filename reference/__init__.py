@@ -3,26 +3,37 @@
 Convolution has one definition and several faces, and each is a module of its own that gives the
 same numbers:
 
-    windows      which elements a window touches: stride, padding, dilation, and nothing else
-    loops        the definition: one multiplication and one addition at a time
-    conv         a sum over the taps of a filter whose pixels are matrices (what is exported here)
-    conv_matrix  a sparse matrix times the image, whose transpose is the gradient, and is again a
-                 convolution: with the flipped filter
-    conv_general the closed form, of which the gradients of every order are calls again
-    conv_transpose  scattering instead of gathering
-    depthwise    as many groups as channels, and then a mixture of channels
-    deform       taps that lie anywhere, and between elements
-    integer      quantised numbers, exactly
-    im2col       the filters as a matrix, times the matrix of all windows
-    pool         the mean of every window
-    pool_max     its largest element, and where that was
-    pool_lp      its p-norm
-    pool_adaptive  windows made to measure, down to one over everything
-    bounds       how far rounding may carry a result away from these
-    shapes       problems to try it on
+    windows         which elements a window touches: stride, padding, dilation, and nothing else
+    loops           the definition: one multiplication and one addition at a time
+    conv            a sum over the taps of a filter whose pixels are matrices
+    conv_matrix     a sparse matrix times the image, whose transpose is the gradient, and is again
+                    a convolution: with the flipped filter
+    im2col          the filters as a matrix, times the matrix of all windows
+    conv_general    the closed form: all of these, and gradients of every order, are calls of it;
+                    conv_general_forms writes the calls out
 
-`from clconv.reference import conv` gives the function, and so does `im2col`; the rest of those two
-modules is reached by `from clconv.reference.conv import ...`.
+The other operators, each in terms of these:
+
+    conv_transpose  scattering instead of gathering
+    depthwise       as many groups as channels, and then a mixture of channels
+    deform          taps that lie anywhere, and between elements
+    integer         quantised numbers, exactly
+    pool            the mean of every window
+    pool_max        its largest element, where that was, and the way back
+    pool_lp         its p-norm
+    pool_adaptive   windows made to measure, down to one over everything
+
+And what they share:
+
+    layouts         "NHWC,HWIO->NHWC": which axis means what
+    padding_modes   zeros, or copies of the image
+    activations     relu and its kin
+    matrices        rearranging arrays
+    bounds          how far rounding may carry a result away from these
+    shapes          problems to try it on
+
+`from clconv.reference import conv` gives the function, and so do `im2col`, `conv_general` and
+`conv_transpose`; the rest of those modules is reached by `from clconv.reference.conv import ...`.
 
 Start with `windows` and `loops`. The package needs numpy and scipy, takes and returns numpy
 arrays, and prefers a clear line to a fast one. Results are wider than the arguments: see `arrays`.

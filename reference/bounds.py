@@ -31,6 +31,9 @@ What K is.
   average of |x|. Its gradient: one division a share and K - 1 additions of shares. A
   multiplication by a rounded 1/K would be one term more.
 - Max pooling selects, and is exact.
+- Complex numbers: each part of a sum of K products is a real sum of 2K products, and lies within
+  gamma_2K times the sum of |Re a*Re b| + |Im a*Im b| (or the mixed products). The two parts
+  together are within sqrt(2)*gamma_2K times the sum of |a|*|b|, the magnitude conv(|x|, |w|).
 
 The reference rounds too, if less: with u' of its wide dtype, by gamma'_K times the magnitude. And
 the magnitude is itself computed there, hence may be too small, by a factor of 1 - gamma'_K at the
@@ -61,8 +64,17 @@ from .arrays import Array, wide_dtype
 
 
 def unit_roundoff(dtype: npt.DTypeLike) -> float:
-    """u = 2^-p: the largest relative error of rounding to nearest in `dtype`."""
-    return float(np.finfo(np.dtype(dtype)).eps) / 2
+    """u = 2^-p: the largest relative error of rounding to nearest in `dtype`; of its parts."""
+    dtype = np.dtype(dtype)
+    if dtype.name == "bfloat16":  # numpy does not know it: 8 bits of significand
+        return 2.0**-8
+    return float(np.finfo(dtype).eps) / 2
+
+
+def sum_growth(terms: int, dtype: npt.DTypeLike) -> float:
+    """The bound of a sum of `terms` products, relative to its magnitude: gamma_K if real."""
+    dtype = np.dtype(dtype)
+    return math.sqrt(2) * gamma(2 * terms, dtype) if dtype.kind == "c" else gamma(terms, dtype)
 
 
 def gamma(terms: int, dtype: npt.DTypeLike) -> float:
@@ -91,17 +103,18 @@ def sum_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> Arr
 
     Returns
     -------
-    bound : array of the shape of `magnitude`, in the wide dtype of `dtype`. It is zero where the
-        magnitude is: a sum of zeros is exact. Underflow is not covered.
+    bound : array of the shape of `magnitude`, in the wide dtype of `dtype`, real for complex
+        numbers. It is zero where the magnitude is: a sum of zeros is exact. Underflow is not
+        covered.
 
     Raises
     ------
     ValueError : `terms` roundings leave no correct digit
     """
     wide = wide_dtype(dtype)
-    own = gamma(terms, wide)
-    allowed = (gamma(terms, dtype) + own) / (1 - own)
-    return np.asarray(magnitude, dtype=wide) * allowed
+    own = sum_growth(terms, wide)
+    allowed = (sum_growth(terms, dtype) + own) / (1 - own)
+    return np.asarray(magnitude, dtype=np.finfo(wide).dtype) * allowed
 
 
 def exact_integer_limit(terms: int, dtype: npt.DTypeLike) -> int:

@@ -50,7 +50,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Array
+from .arrays import Array, wide_dtype
 from .conv import conv
 from .conv_general_forms import (
     as_conv_general_backward_data,
@@ -166,6 +166,8 @@ def conv_general_backward_data(
         dimension_numbers=dimension_numbers,
         flip=flip,
     )
+    if 0 in input_shape:
+        return np.zeros(tuple(input_shape), wide_dtype(call.x.dtype, call.w.dtype))
     dx = conv_general(call.x, call.w, **call.keywords)
     if batch_groups == 1:
         return dx

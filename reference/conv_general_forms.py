@@ -24,14 +24,7 @@ from .arguments import check_filters, check_shape, transpose_axes
 from .arrays import Array, conjugate
 from .layouts import DimensionNumbers, dimension_numbers_of, permuted, permuted_shape
 from .matrices import exchange_channels
-from .windows import (
-    Padding,
-    PerAxis,
-    extent_of,
-    make_axes,
-    padding_pairs,
-    per_axis,
-)
+from .windows import Padding, PerAxis, extent_of, make_axes, padding_pairs, per_axis
 
 
 class Call(NamedTuple):

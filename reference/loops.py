@@ -16,7 +16,12 @@ A term of each sum is a product of two of the three tensors and goes to the thir
 directions do the same multiplications, and <y, dy> = <x, dx> = <w, dw>: each is the sum of
 x[s]*w[t]*dy[p] over all connections.
 
-Everything else in this package only orders these terms in another way.
+Everything else in this package only orders these terms in another way. With complex numbers the
+gradients are those of the adjoint: w and x are conjugated in them.
+
+Edge cases. Terms with the padding are left out, so an infinite weight does not meet its zeros, as
+it does in `conv` (and in torch), where 0*inf makes NaN. Without infinities and NaN there is no
+difference. No connections make zeros: a batch of no images, a window wholly in the padding.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def check_padding_mode(axes: Axes, mode: str) -> None:
 
     Raises
     ------
-    ValueError : "padding (4, 4) reflects more than the 4 elements inside size 5"
+    ValueError : "padding (4, 4) is too large for padding_mode='reflect' and size 4: at most 3"
     """
     if mode not in PADDING_MODES:
         raise ValueError(f"padding_mode={mode!r} is unknown: wanted one of {PADDING_MODES}")

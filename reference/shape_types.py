@@ -214,7 +214,7 @@ class PoolShape:
 
     @property
     def has_average(self) -> bool:
-        """Whether avg_pool can do it: it knows no dilation."""
+        """Whether there is no dilation, which `avg_keywords` leaves out."""
         return all(each == 1 for each in self.dilation)
 
     @property

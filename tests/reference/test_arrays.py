@@ -5,7 +5,15 @@ import sys
 import numpy as np
 import pytest
 
-from clconv.reference import avg_pool, conv, conv_matrix, loops, max_pool
+from clconv.reference import (
+    avg_pool,
+    conv,
+    conv_backward_data,
+    conv_backward_weights,
+    conv_matrix,
+    loops,
+    max_pool,
+)
 from clconv.reference.arrays import wide_dtype, widen
 
 # `clconv.reference.im2col` is the function; the module of that name is behind it
@@ -78,3 +86,27 @@ def test_every_formulation_widens_once(x_dtype, w_dtype):
 def test_integers_do_not_wrap_in_their_own_dtype():
     x = np.full((1, 100, 1), 100, np.int8)
     assert conv(x, x).item() == 1_000_000
+
+
+def test_every_formulation_of_complex_numbers_conjugates_alike():
+    rng = np.random.default_rng(0)
+    shapes = (2, 4, 6), (6, 2, 3), (2, 6, 4)
+    x, w, dy = (
+        (rng.integers(-9, 10, each) + 1j * rng.integers(-9, 10, each)).astype("complex64")
+        for each in shapes
+    )
+    for module in FORMULATIONS:
+        np.testing.assert_array_equal(module.forward(x, w, groups=2), conv(x, w, groups=2))
+        np.testing.assert_array_equal(
+            module.backward_data(dy, w, input_shape=x.shape, groups=2),
+            conv_backward_data(dy, w, input_shape=x.shape, groups=2),
+        )
+        if hasattr(module, "backward_weights"):
+            np.testing.assert_array_equal(
+                module.backward_weights(x, dy, weight_shape=w.shape, groups=2),
+                conv_backward_weights(x, dy, weight_shape=w.shape, groups=2),
+            )
+    np.testing.assert_array_equal(
+        conv_matrix.backward_data_by_flipping(dy, w, input_shape=x.shape, groups=2),
+        conv_backward_data(dy, w, input_shape=x.shape, groups=2),
+    )

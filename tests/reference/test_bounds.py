@@ -14,6 +14,34 @@ def test_unit_roundoff():
     assert unit_roundoff("float16") == 2.0**-11
     assert unit_roundoff("float32") == 2.0**-24
     assert unit_roundoff("float64") == 2.0**-53
+    assert unit_roundoff("complex64") == 2.0**-24
+
+
+def test_unit_roundoff_of_bfloat16():
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="it has bfloat16")
+    assert unit_roundoff(ml_dtypes.bfloat16) == 2.0**-8
+    assert ml_dtypes.bfloat16(1 + 2.0**-8) == 1  # a tie, to even
+
+
+def test_complex_sums_are_within_the_bound():
+    shape = CONV_SHAPES["edges"]["primes"]
+    real, imaginary = shape.random_tensors("float32"), shape.random_tensors("float32", seed=1)
+    x, w = ((a + 1j * b).astype("complex64") for a, b in zip(real[:2], imaginary[:2], strict=True))
+    keywords = shape.keywords()
+    exact = conv(x, w, **keywords)
+    narrow = np.zeros(exact.shape, "complex64")
+    padded = np.pad(x, ((0, 0), (0, 0), *shape.padding))
+    for o, i, j in np.ndindex(*exact.shape[1:]):
+        for term in np.ndindex(*w.shape[1:]):
+            c, p, q = term
+            narrow[:, o, i, j] += padded[:, c, i + p, j + q] * w[o, c, p, q]
+        if i:
+            break
+    bound = sum_bound(conv(abs(x), abs(w), **keywords), shape.terms("forward"), "complex64")
+    assert bound.dtype == np.float64
+    done = narrow != 0
+    assert (abs(narrow - exact)[done] <= bound[done]).all()
+    assert (abs(narrow - exact)[done] > 0).any()
 
 
 def test_gamma():

@@ -112,6 +112,43 @@ def test_both_gradients_are_adjoint(seed):
     assert (y * dy).sum() == (x * dx).sum() == (w * dw).sum()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_complex_gradients_are_adjoint_with_conjugation(seed):
+    x_shape, w_shape, keywords = random_problem(seed)
+    rng = np.random.default_rng(seed)
+
+    def tensor(shape):
+        return (rng.integers(-9, 10, shape) + 1j * rng.integers(-9, 10, shape)).astype(
+            "clongdouble"
+        )
+
+    x, w = tensor(x_shape), tensor(w_shape)
+    y = conv_general(x, w, **keywords)
+    dy = tensor(y.shape)
+    dx = conv_general_backward_data(dy, w, input_shape=x_shape, **keywords)
+    dw = conv_general_backward_weights(x, dy, weight_shape=w_shape, **keywords)
+    assert np.vdot(y, dy) == np.vdot(x, dx) == np.vdot(w, dw)
+
+
+def test_the_gradient_of_a_gradient_is_a_call_again():
+    """conv_general_backward_data is linear in dy: its adjoint is the forward map, by one call."""
+    for seed in range(30):
+        x_shape, w_shape, keywords = random_problem(seed)
+        if keywords["batch_groups"] > 1:
+            continue
+        rng = np.random.default_rng(seed)
+        x, w = rng.integers(-9, 10, x_shape), rng.integers(-9, 10, w_shape)
+        y = conv_general(x, w, **keywords)
+        call = as_conv_general_backward_data(y, w, input_shape=x_shape, **keywords)
+        again = conv_general_backward_data(x, call.w, input_shape=y.shape, **call.keywords)
+        np.testing.assert_array_equal(again, y)
+
+
+def test_zeros_between_the_elements_meet_infinite_weights():
+    y = conv_general([[[1.0, 1.0]]], [[[np.inf]]], input_dilation=2)
+    np.testing.assert_array_equal(y, [[[np.inf, np.nan, np.inf]]])
+
+
 def by_definition(x, w, keywords):
     """The formula of the docstring for one spatial axis, channels first, no flip."""
     low, high = keywords["padding"][0]
@@ -211,6 +248,16 @@ def test_empty_batch():
     assert conv_general_backward_data(dy, w, input_shape=x.shape).shape == x.shape
     dw = conv_general_backward_weights(x, dy, weight_shape=w.shape)
     assert dw.shape == w.shape
+    assert not dw.any()
+
+
+def test_an_image_of_padding_alone():
+    x, w = np.ones((1, 2, 0)), np.ones((3, 2, 2))
+    y = conv_general(x, w, padding=2)
+    assert y.tolist() == [[[0] * 3] * 3]
+    dx = conv_general_backward_data(y, w, input_shape=x.shape, padding=2)
+    dw = conv_general_backward_weights(x, y + 1, weight_shape=w.shape, padding=2)
+    assert dx.shape == x.shape
     assert not dw.any()
 
 

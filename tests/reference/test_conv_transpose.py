@@ -111,3 +111,24 @@ def test_empty_batch():
     dy = np.ones((0, 2, 5))
     assert conv_transpose_backward_data(dy, W, input_shape=(0, 4, 3)).shape == (0, 4, 3)
     assert not conv_transpose_backward_weights(X[:0], dy, weight_shape=W.shape).any()
+
+
+def test_complex_gradients_are_adjoint_and_the_operator_does_not_conjugate():
+    shape = EDGES["groups"]
+    parts = [shape.integer_tensors("float64", seed) for seed in (0, 1)]
+    x, w, dy, _ = (real + 1j * imaginary for real, imaginary in zip(*parts, strict=True))
+    keywords = shape.keywords()
+    y = conv_transpose(x, w, **keywords)
+    dx = conv_transpose_backward_data(dy, w, input_shape=x.shape, **keywords)
+    dw = conv_transpose_backward_weights(x, dy, weight_shape=w.shape, **keywords)
+    wide = y.dtype
+    assert np.vdot(y, dy.astype(wide)) == np.vdot(x.astype(wide), dx)
+    assert np.vdot(y, dy.astype(wide)) == np.vdot(w.astype(wide), dw)
+    assert conv_transpose([[[1j]]], [[[1j]]]).item() == -1
+
+
+def test_nan_and_infinity_stay_where_the_filter_reaches():
+    y = conv_transpose([[[np.inf, 1.0]]], [[[1.0, 2.0]]], stride=3)
+    np.testing.assert_array_equal(y, [[[np.inf, np.inf, 0, 1, 2]]])
+    y = conv_transpose([[[1.0, np.nan]]], [[[0.0, 1.0]]])
+    np.testing.assert_array_equal(y, [[[0, np.nan, np.nan]]])
