@@ -248,8 +248,8 @@ def _geometry(
         raise ValueError(f"semantics must be one of {', '.join(SEMANTICS)}; got {semantics!r}")
     kernel = per_axis("kernel_size", kernel_size, len(input))
     default = kernel if semantics == "torch" else 1
-    steps = {"stride": default if stride is None else stride, "ceil_mode": bool(ceil_mode)}
-    geometry = window_geometry(input, kernel, **steps, **window)
+    window["stride"] = default if stride is None else stride
+    geometry = window_geometry(input, kernel, ceil_mode=bool(ceil_mode), **window)
     axes = zip(geometry.padding, geometry.extent, strict=True)
     if semantics == "torch" and any(2 * max(pair) > extent for pair, extent in axes):
         raise GeometryError(

@@ -8,6 +8,7 @@ import pytest
 import clconv
 from clconv import reference
 from clconv.conformance.runner import Case, DeviceBackend, run_case
+from clconv.reference.bounds import sum_bound
 from clconv.reference.shapes import POOL_SHAPES
 
 EDGES = POOL_SHAPES["edges"]
@@ -87,3 +88,113 @@ def test_empty_batch(device):
     assert y.shape == indices.shape == (0, 2, 4, 4)
     assert clconv.max_pool_backward(y, indices, input_shape=x.shape, device=device).shape == x.shape
     assert clconv.avg_pool(x, 2, device=device).shape == (0, 2, 4, 4)
+
+
+def multiples(rng, shape, divisor):
+    return (divisor * rng.integers(-3, 4, shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_semantics_layouts_divisors_and_dilation(device, rank):
+    """Random options of few window kinds, in exact integers against the reference."""
+    rng = np.random.default_rng(rank)
+    for _ in range(40):
+        semantics = ("torch", "onnx")[rng.integers(2)]
+        kernel, dilation = (int(v) for v in rng.integers(1, 4, 2))
+        extent = dilation * (kernel - 1) + 1
+        most = extent // 2 if semantics == "torch" else extent + 1
+        letters = "NC" + "DHW"[3 - rank :]
+        layout = "".join(rng.permutation(list(letters)))
+        sizes = dict(zip(letters, (2, 3, *rng.integers(extent, extent + 4, rank)), strict=True))
+        shape = tuple(int(sizes[letter]) for letter in layout)
+        window = {
+            "stride": (None, 1, 2)[rng.integers(3)],
+            "padding": int(rng.integers(0, most + 1)),
+            "dilation": dilation,
+            "ceil_mode": bool(rng.integers(2)),
+            "semantics": semantics,
+            "layout": layout,
+        }
+        x = multiples(rng, shape, 1)
+        y, indices = clconv.max_pool(x, kernel, return_indices=True, device=device, **window)
+        expected, where = reference.max_pool(x, kernel, return_indices=True, **window)
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(indices, where)
+        dy = multiples(rng, y.shape, 1)
+        back = {"input_shape": shape, "layout": layout}
+        np.testing.assert_array_equal(
+            clconv.max_pool_backward(dy, indices, device=device, **back),
+            reference.max_pool_backward(dy, indices, **back),
+        )
+        window["count_include_pad"] = (None, True, False)[rng.integers(3)]
+        window["divisor_override"] = (None, None, 4)[rng.integers(3)]
+        x, dy = multiples(rng, shape, 1728), multiples(rng, y.shape, 1728)
+        np.testing.assert_array_equal(
+            clconv.avg_pool(x, kernel, device=device, **window),
+            reference.avg_pool(x, kernel, **window),
+        )
+        np.testing.assert_array_equal(
+            clconv.avg_pool_backward(dy, kernel, input_shape=shape, device=device, **window),
+            reference.avg_pool_backward(dy, kernel, input_shape=shape, **window),
+        )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_adaptive_and_global(device, rank):
+    rng = np.random.default_rng(10 + rank)
+    for _ in range(25):
+        shape = (2, 3, *(int(v) for v in rng.integers(1, 8, rank)))
+        output = tuple(int(v) for v in rng.integers(1, 5, rank))
+        x = multiples(rng, shape, 1)
+        y, indices = clconv.adaptive_max_pool(x, output, return_indices=True, device=device)
+        expected, where = reference.adaptive_max_pool(x, output, return_indices=True)
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(indices, where)
+        # Sums of integers are exact, and the quotient is correctly rounded.
+        for ours, theirs in (
+            (
+                clconv.adaptive_avg_pool(x, output, device=device),
+                reference.adaptive_avg_pool(x, output),
+            ),
+            (clconv.global_avg_pool(x, device=device), reference.global_avg_pool(x)),
+            (clconv.global_max_pool(x, device=device), reference.global_max_pool(x)),
+        ):
+            np.testing.assert_array_equal(ours, theirs.astype(np.float32))
+        dy = multiples(rng, (*shape[:2], *output), 1)
+        dx = clconv.adaptive_avg_pool_backward(dy, input_shape=shape, device=device)
+        exact = reference.adaptive_avg_pool_backward(dy, input_shape=shape)
+        magnitude = reference.adaptive_avg_pool_backward(abs(dy), input_shape=shape)
+        assert (abs(dx - exact) <= sum_bound(magnitude, dy[0, 0].size, np.float32)).all()
+
+
+def test_unpooling(device):
+    rng = np.random.default_rng(20)
+    x = multiples(rng, (2, 3, 8, 9), 1)
+    y, indices = clconv.max_pool(x, 3, stride=2, padding=1, return_indices=True, device=device)
+    # Windows overlap: indices repeat, and the last one stays.
+    np.testing.assert_array_equal(
+        clconv.max_unpool(y, indices, output_size=(8, 9), device=device),
+        reference.max_unpool(y, indices, output_size=(8, 9)),
+    )
+    dx = multiples(rng, x.shape, 1)
+    np.testing.assert_array_equal(
+        clconv.max_unpool_backward(dx, indices, device=device),
+        reference.max_unpool_backward(dx, indices),
+    )
+    with pytest.raises(clconv.GeometryError, match=r"output_size \(8,\) does not fit"):
+        clconv.max_unpool(y, indices, output_size=(8,), device=device)
+    with pytest.raises(clconv.GeometryError, match="has 4 pixels"):
+        clconv.max_unpool(y, indices, output_size=(2, 2), device=device)
+
+
+def test_wrong_options(device):
+    x = np.ones((1, 1, 8), np.float32)
+    run = {"device": device}
+    for call, message in (
+        (lambda: clconv.avg_pool(x, 2, divisor_override=0, **run), "divisor_override must be"),
+        (lambda: clconv.max_pool(x, 2, semantics="jax", **run), "semantics must be one of torch"),
+        (lambda: clconv.max_pool(x, 2, layout="NX", **run), "layout 'NX' must name 3 axes"),
+        (lambda: clconv.adaptive_avg_pool(x, 0, **run), "output_size must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
