@@ -57,7 +57,7 @@ def conv_problem(
     if mode == "zeros" and numbers == DimensionNumbers.channels_first(geometry.rank):
         sizes = (x_shape[0], x_shape[1], w_shape[0], groups)
         return ConvProblem(direction, dtype, *sizes, geometry, bias, flip, activation, beta)
-    problem = GeneralConvProblem(
+    return GeneralConvProblem(
         direction,
         dtype,
         x_shape,
@@ -75,8 +75,6 @@ def conv_problem(
         activation=activation,
         beta=beta,
     )
-    problem.plain  # noqa: B018 - checks the rest
-    return problem
 
 
 def general_problem(
@@ -115,25 +113,23 @@ def general_problem(
     left = tuple(size + low + high for size, (low, high) in zip(spread, pads, strict=True))
     if min(left) < 1:
         raise GeometryError(f"padding {pads} leaves {left} pixels of x {x_shape}")
-    problem = GeneralConvProblem(
-        direction,
-        dtype,
-        x_shape,
-        w_shape,
-        steps["stride"],
-        pads,
-        gaps,
-        steps["dilation"],
-        groups,
-        batch_groups,
-        numbers,
-        flip=bool(options["flip"]),
-    )
     try:
-        problem.plain  # noqa: B018 - checks the windows
+        return GeneralConvProblem(
+            direction,
+            dtype,
+            x_shape,
+            w_shape,
+            steps["stride"],
+            pads,
+            gaps,
+            steps["dilation"],
+            groups,
+            batch_groups,
+            numbers,
+            flip=bool(options["flip"]),
+        )
     except GeometryError as error:
         raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
-    return problem
 
 
 def expect_dy(dy: Array, problem: Convolution) -> None:

@@ -41,6 +41,9 @@ class GeneralConvProblem:
     beta: float = 0.0
     extra: Sizes = ()  # windows at the end of each axis of the plain y that y does not have
 
+    def __post_init__(self) -> None:
+        _ = self.plain  # which raises where something does not fit
+
     @property
     def _padding(self) -> tuple[Padding, Padding]:
         """What x is rearranged with, and what is left to the plain convolution: zeros alone."""
