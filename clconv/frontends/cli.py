@@ -74,7 +74,12 @@ def demo(
 
 @app.command()
 def verify(
-    quick: Annotated[bool, typer.Option("--quick", help="A smaller grid of shapes.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Under a minute: fewer shapes, on the default device or --device."
+        ),
+    ] = False,
     device: DeviceOption = None,
 ) -> None:
     """Check every operator against the reference: exact bits, error bounds, adjoints.

@@ -75,6 +75,17 @@ def test_verify_passes_and_counts(device, monkeypatch):
     assert "depthwise needs one channel a group, not C/groups=.." in result.stdout
 
 
+def test_quick_verify_takes_the_default_device_and_names_the_others(device, monkeypatch):
+    few = verify.list_cases("quick", ("im2col_gemm",))[:1]
+    monkeypatch.setattr(verify, "list_cases", lambda *_: few)
+    monkeypatch.setattr(verify, "usable_devices", lambda _: [device, device])
+    result = run("verify", "--quick")
+    assert result.exit_code == 0, result.stdout
+    assert f"the default device only; for the others: --device {device.index}" in result.stdout
+    assert result.stdout.count("worst error / bound") == 1
+    assert run("verify").stdout.count("worst error / bound") == 2
+
+
 def test_verify_fails_on_a_miss(device, monkeypatch):
     from clconv.conformance import runner as module
 
