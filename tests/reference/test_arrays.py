@@ -42,7 +42,9 @@ def test_wide_dtype(dtypes, wide):
 
 
 def test_bfloat16_is_widened():
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="it has bfloat16")
+    ml_dtypes = pytest.importorskip(
+        "ml_dtypes", reason="ml_dtypes, which has bfloat16, is not installed"
+    )
     x = np.array([[[1, 2, 3]]], ml_dtypes.bfloat16)
     for other in (x, x.astype(np.float16), x.astype(np.float32)):
         assert conv(x, other).dtype == np.float64

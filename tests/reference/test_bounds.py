@@ -18,7 +18,9 @@ def test_unit_roundoff():
 
 
 def test_unit_roundoff_of_bfloat16():
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="it has bfloat16")
+    ml_dtypes = pytest.importorskip(
+        "ml_dtypes", reason="ml_dtypes, which has bfloat16, is not installed"
+    )
     assert unit_roundoff(ml_dtypes.bfloat16) == 2.0**-8
     assert ml_dtypes.bfloat16(1 + 2.0**-8) == 1  # a tie, to even
 

@@ -125,7 +125,9 @@ TORCH_NAMES = ["relu", "leaky_relu", "relu6", "sigmoid", "tanh", "silu", "gelu"]
 
 @pytest.mark.parametrize("name", TORCH_NAMES)
 def test_activations_are_those_of_torch(name):
-    torch = pytest.importorskip("torch", reason="an independent implementation")
+    torch = pytest.importorskip(
+        "torch", reason="torch, an independent implementation, is not installed"
+    )
     values = np.array([*np.linspace(-9, 9, 361), -40.0, 40.0, INF, -INF, NAN, -0.0, 0.0])
     expected = getattr(torch.nn.functional, name)(torch.from_numpy(values)).numpy()
     np.testing.assert_allclose(

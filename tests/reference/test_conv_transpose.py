@@ -42,7 +42,9 @@ def test_below_the_stride_it_is_a_data_gradient(shape):
 
 @SHAPES
 def test_agrees_with_torch(shape):
-    torch = pytest.importorskip("torch", reason="an independent implementation")
+    torch = pytest.importorskip(
+        "torch", reason="torch, an independent implementation, is not installed"
+    )
     rank = len(shape.spatial)
     if any(low != high for low, high in shape.padding):
         pytest.skip("torch has no asymmetric padding")

@@ -74,7 +74,9 @@ def test_complex_numbers_have_no_maximum():
 
 
 def test_bfloat16_keeps_its_dtype():
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="it has bfloat16")
+    ml_dtypes = pytest.importorskip(
+        "ml_dtypes", reason="ml_dtypes, which has bfloat16, is not installed"
+    )
     x = np.array([[[-3, -2, -5]]], ml_dtypes.bfloat16)
     y = max_pool(x, 2, stride=1, padding=1)
     assert y.dtype == x.dtype
@@ -217,7 +219,9 @@ def test_signs_edges_and_zeros_of_norms():
 
 @pytest.mark.parametrize("p", [1, 2, 3])
 def test_norms_and_their_gradients_are_those_of_torch(p):
-    torch = pytest.importorskip("torch", reason="an independent implementation")
+    torch = pytest.importorskip(
+        "torch", reason="torch, an independent implementation, is not installed"
+    )
     x = torch.rand(2, 3, 8, 7, dtype=torch.float64, requires_grad=True)
     y = torch.nn.functional.lp_pool2d(x, p, 3, 2, True)
     y.sum().backward()
@@ -237,7 +241,9 @@ ADAPTIVE = [((7,), 3), ((5,), 9), ((8, 6), (4, 3)), ((7, 5), (3, 1)), ((3, 5, 4)
 
 @pytest.mark.parametrize(("spatial", "size"), ADAPTIVE)
 def test_adaptive_pooling_is_that_of_torch_and_has_its_adjoint(spatial, size):
-    torch = pytest.importorskip("torch", reason="an independent implementation")
+    torch = pytest.importorskip(
+        "torch", reason="torch, an independent implementation, is not installed"
+    )
     x = integers((2, 3, *spatial)) * 1.0
     name = f"adaptive_{{}}_pool{len(spatial)}d"
     average = getattr(torch.nn.functional, name.format("avg"))

@@ -5,7 +5,9 @@ import pytest
 
 from clconv import reference
 
-torch = pytest.importorskip("torch", reason="an independent implementation")
+torch = pytest.importorskip(
+    "torch", reason="torch, an independent implementation, is not installed"
+)
 functional = torch.nn.functional
 
 

@@ -28,7 +28,7 @@ OPERATORS = {
 @cache
 def cases():
     """Every case of the standard: operator, name, attributes, inputs, outputs."""
-    reason = "the standard's own cases"
+    reason = "onnx, which brings the standard's own cases, is not installed"
     node = pytest.importorskip("onnx.backend.test.case.node", reason=reason)
     helper = pytest.importorskip("onnx.helper", reason=reason)
     with warnings.catch_warnings():
