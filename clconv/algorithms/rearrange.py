@@ -22,33 +22,37 @@ OPERANDS = {
 
 def rearranged_plan(problem: GeneralConvProblem, plan_plain: Callable[[ConvProblem], Plan]) -> Plan:
     """Return the plan of a general convolution around that of its plain one."""
-    inner = plan_plain(problem.plain)
     inputs, output = OPERANDS[problem.direction]
-    moves = {name: _move(problem, name) for name in (*inputs, output)}
-    moves = {n: move for n, move in moves.items() if not move.rearrangement.is_identity}
+    moves = tuple(_move(problem, name, is_result=name == output) for name in (*inputs, output))
+    moves = tuple(move for move in moves if not move.rearrangement.is_identity)
     # What beta is multiplied by has to be plain, too.
-    read = (*inputs, output) if problem.beta else inputs
-    before = [move_launch(moves[name], "to_plain") for name in read if name in moves]
-    after = [move_launch(moves[output], "from_plain")] if output in moves else []
-    names = {name: f"plain_{name}" for name in moves}
-    launches = (*before, *renamed(inner.launches, names), *after)
-    workspace = {**inner.workspace, **_scratch(moves.values())}
-    return Plan(problem, inner.algorithm, launches, workspace)
+    return _around(problem, plan_plain(problem.plain), moves, reads_result=problem.beta != 0)
 
 
-def _move(problem: GeneralConvProblem, name: str) -> Move:
+def _move(problem: GeneralConvProblem, name: str, is_result: bool) -> Move:
     rearrangement = {"x": problem.x, "w": problem.w, "y": problem.y}[name.removeprefix("d")]
     dtype = dtype_named(problem.dtype)
-    return Move(name, dtype.c_type, dtype.itemsize_bytes, rearrangement, is_result=False)
+    return Move(name, dtype.c_type, dtype.itemsize_bytes, rearrangement, is_result)
 
 
 def laid_out_plan(problem: LaidOut, inner: Plan) -> Plan:
     """Return the plan of a problem in other layouts around that of the plain one."""
-    names = {move.name: f"plain_{move.name}" for move in problem.moves}
-    before = [move_launch(move, "to_plain") for move in problem.moves if not move.is_result]
-    after = [move_launch(move, "from_plain") for move in problem.moves if move.is_result]
+    return _around(problem, inner, problem.moves)
+
+
+def _around(
+    problem: GeneralConvProblem | LaidOut,
+    inner: Plan,
+    moves: tuple[Move, ...],
+    reads_result: bool = False,
+) -> Plan:
+    """Return `inner` between tensors that are moved to the plain layout before, or back after."""
+    names = {move.name: f"plain_{move.name}" for move in moves}
+    read = (move for move in moves if reads_result or not move.is_result)
+    before = [move_launch(move, "to_plain") for move in read]
+    after = [move_launch(move, "from_plain") for move in moves if move.is_result]
     launches = (*before, *renamed(inner.launches, names), *after)
-    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **_scratch(problem.moves)})
+    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **_scratch(moves)})
 
 
 def _scratch(moves: Iterable[Move]) -> dict[str, int]:

@@ -229,9 +229,12 @@ def _output(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Sizes:
     for name, entries in zip(("stride", "dilation"), steps, strict=True):
         if min(entries) < 1:
             raise GeometryError(f"{name} must be at least 1, got {entries}")
-    if options["padding"] in ("same", "same_lower"):
-        raise ValueError(f"padding must be sizes or 'valid', got {options['padding']!r}")
-    pads = padding_pairs(options["padding"], input, kernel, *steps)
+    padding = options["padding"]
+    if isinstance(padding, str) and padding != "valid":
+        raise ValueError(f"padding must be sizes or 'valid', got {padding!r}")
+    pads = padding_pairs(padding, input, kernel, *steps)
+    if min(map(min, pads)) < 0:
+        raise GeometryError(f"padding must be at least 0, got {pads}")
     added = per_axis("output_padding", options["output_padding"], rank)
     sizes = []
     for n, k, s, d, (low, high), more in zip(input, kernel, *steps, pads, added, strict=True):

@@ -63,7 +63,9 @@ def execute(
     bound = plan_for(context, problem, algorithm)
     try:
         return run(context, bound, tensors, results, out)
-    except cl.MemoryError as error:
+    except (cl.MemoryError, cl.LogicError) as error:
+        if isinstance(error, cl.LogicError) and "INVALID_BUFFER_SIZE" not in str(error):
+            raise
         raise MemoryError(f"{problem} on {context.device}: {error}") from error
 
 

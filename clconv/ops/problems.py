@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
-from clconv.errors import GeometryError
+from clconv.errors import GeometryError, UnsupportedError
 from clconv.ops.arguments import (
     expect_shape,
     image_shape,
@@ -16,7 +16,7 @@ from clconv.ops.arguments import (
 )
 from clconv.ops.arrays import Array
 from clconv.spec.general import GeneralConvProblem
-from clconv.spec.geometry import Sizes
+from clconv.spec.geometry import INDEX_LIMIT, Sizes
 from clconv.spec.layout import DimensionNumbers, permuted
 from clconv.spec.problem import ACTIVATIONS, ConvProblem, Direction
 from clconv.spec.rearrangement import check_padding_mode
@@ -110,6 +110,12 @@ def general_problem(
     spread = tuple((size - 1) * gap + 1 for size, gap in zip(plain_x[2:], gaps, strict=True))
     kernel = plain_w[2:]
     pads = padding_pairs(options["padding"], spread, kernel, steps["stride"], steps["dilation"])
+    for size, (low, high) in zip(spread, pads, strict=True):
+        if size + abs(low) + abs(high) >= INDEX_LIMIT:
+            raise UnsupportedError(
+                f"x {x_shape} with input_dilation {gaps} and padding {pads} passes the index"
+                f" limit, 2**31"
+            )
     left = tuple(size + low + high for size, (low, high) in zip(spread, pads, strict=True))
     if min(left) < 1:
         raise GeometryError(f"padding {pads} leaves {left} pixels of x {x_shape}")
@@ -150,7 +156,10 @@ def _activation(name: Any) -> str:
 def _real(name: str, value: Any) -> float:
     if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} {value} is too large") from None
 
 
 def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:

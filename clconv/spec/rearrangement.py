@@ -53,7 +53,11 @@ class Rearrangement:
             channels,
             tuple(spatial),
             (n, block * n, c, *steps),
-            spread or (1,) * rank,
+            # Between the pixels of one there is nothing: any number may have been given.
+            tuple(
+                gap if size > 1 else 1
+                for gap, size in zip(spread or (1,) * rank, spatial, strict=True)
+            ),
             padding or ((0, 0),) * rank,
             mode,
         )

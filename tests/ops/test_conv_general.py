@@ -215,11 +215,30 @@ def test_transposed_convolution_refuses(device):
         ),
         ({"padding": 4}, r"padding \(\(4, 4\),\) leaves an output of \(-1,\) pixels"),
         ({"padding": "same"}, "padding must be sizes or 'valid', got 'same'"),
+        ({"padding": -1}, r"padding must be at least 0, got \(\(-1, -1\),\)"),
         ({"groups": 3}, r"w \(4, 2, 3\) must be \(C, O/groups, \*kernel\), groups=3 dividing C"),
         ({"bias": np.ones(3, np.float32)}, r"bias has shape \(3,\), but filters w .* give \(2,\)"),
     ):
         with pytest.raises(ValueError, match=message):
             clconv.conv_transpose(x, w, device=device, **change)
+
+
+def test_padding_of_transposed_convolution_may_be_an_array(device):
+    x, w = np.ones((1, 4, 5), np.float32), np.ones((4, 2, 3), np.float32)
+    expected = clconv.conv_transpose(x, w, padding=1, device=device)
+    y = clconv.conv_transpose(x, w, padding=np.array([1]), device=device)
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_huge_numbers_of_the_general_kind(device):
+    """A single pixel may be spread by anything; what cannot be indexed is refused."""
+    x, w = np.full((1, 1, 1), 3, np.float32), np.ones((1, 1, 1), np.float32)
+    options = {"padding": ((2, -1),), "device": device}
+    y = clconv.conv_general(x, w, input_dilation=2**40, **options)
+    np.testing.assert_array_equal(y, clconv.conv_general(x, w, **options))
+    for change in ({"padding": ((-(2**40), 2**40),)}, {"padding": ((2**31, -(2**31)),)}):
+        with pytest.raises(clconv.UnsupportedError, match="passes the index limit"):
+            clconv.conv_general(x, w, device=device, **change)
 
 
 def test_pyopencl_arrays_in_any_layout(device, queue):

@@ -111,6 +111,7 @@ def test_wrong_arguments(device):
             r"activation must be None or one of relu, .* 'swish'",
         ),
         ({"beta": 1}, ValueError, "beta=1 needs the array that it multiplies: out is None"),
+        ({"beta": 10**400, "out": out}, ValueError, "beta 10* is too large"),
         ({"beta": "1"}, TypeError, "beta must be a number, got '1'"),
         ({"out": out[..., :2]}, ValueError, r"out has shape \(1, 1, 2\), but the result has"),
         ({"out": out.astype(float)}, TypeError, "out has dtype float64, but x has float32"),
