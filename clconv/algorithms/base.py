@@ -7,7 +7,7 @@ from typing import Protocol
 
 from clconv.program.device import Device
 from clconv.program.plan import Plan
-from clconv.spec.problem import Problem
+from clconv.spec.tensor import Problem
 
 MEBIBYTE = 2**20
 # Chunks of the im2col matrix that stay in a CPU's shared cache between unfolding and product.

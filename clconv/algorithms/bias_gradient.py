@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.element import real_type
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan
-from clconv.spec.dtypes import dtype_named
-from clconv.spec.problem import BiasGradientProblem, Problem
+from clconv.spec.problem import BiasGradientProblem
+from clconv.spec.tensor import Problem
 
 LANES = 16  # partial sums of a channel; fixed, so that every device adds in the same order
 
@@ -27,7 +28,7 @@ class BiasGradient:
         launch = Launch(
             source="reduce/bias_gradient.cl",
             kernel="bias_gradient",
-            macros={"REAL": dtype_named(problem.dtype).c_type, "LANES": LANES},
+            macros={"REAL": real_type(problem.dtype), "LANES": LANES},
             global_size=(problem.outputs, 1, 1),
             local_size=(1, 1, 1),
             arguments=("dy", "db", problem.batch, problem.positions),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
 from clconv.program.plan import Argument, Launch, Plan
-from clconv.spec.dtypes import dtype_named
-from clconv.spec.problem import ConvProblem, Problem
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
 
 
 class Depthwise:
@@ -48,12 +49,12 @@ class Depthwise:
                 ("x", "dy", "dw", p.batch, multiplier, int(p.flip)),
             ),
         }[p.direction]
-        width = device.simd_width_f64 if p.dtype == "float64" else device.simd_width_f32
+        width = native_width(device, p.dtype)
         launch = Launch(
             source="depthwise/depthwise.cl",
             kernel=f"depthwise_{p.direction}",
             macros={
-                "REAL": dtype_named(p.dtype).c_type,
+                **real_macros(p.dtype),
                 "VW": min(max(width, 4), 16),
                 **epilogue_macros(p),
                 **geometry.macros(),

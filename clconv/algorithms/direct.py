@@ -6,11 +6,12 @@ The fallback where the others refuse, and the second opinion in tests.
 from __future__ import annotations
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
 from clconv.program.plan import Argument, Launch, Plan, line_of_groups
-from clconv.spec.dtypes import dtype_named
-from clconv.spec.problem import ConvProblem, Problem
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
 
 
 class Direct:
@@ -49,7 +50,7 @@ class Direct:
         launch = Launch(
             source="direct/direct.cl",
             kernel=f"direct_{p.direction}",
-            macros={"REAL": dtype_named(p.dtype).c_type, **epilogue_macros(p)},
+            macros={**real_macros(p.dtype), **epilogue_macros(p)},
             global_size=global_size,
             local_size=local_size,
             arguments=arguments + geometry.scalars(generic=True),

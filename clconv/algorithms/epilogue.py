@@ -21,7 +21,7 @@ def epilogue_macros(problem: ConvProblem) -> dict[str, int]:
     }
 
 
-def beta_of(problem: ConvProblem) -> np.floating[Any]:
+def beta_of(problem: ConvProblem) -> np.number[Any]:
     """Return beta as the kernels take it."""
-    beta: np.floating[Any] = np.dtype(problem.dtype).type(problem.beta)
+    beta: np.number[Any] = np.dtype(problem.dtype).type(problem.beta)
     return beta

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clconv.algorithms.element import native_width, real_macros, real_type
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
 from clconv.program.plan import Launch, round_up
@@ -43,7 +44,7 @@ def tile_for(device: Device, dtype: str) -> Tile:
     """
     if not device.is_cpu:
         return Tile(mr=4, nv=1, vw=4, wg_m=8, wg_n=8)
-    native = device.simd_width_f64 if dtype == "float64" else device.simd_width_f32
+    native = native_width(device, dtype)
     wide = native * dtype_named(dtype).itemsize_bytes == 64
     vw = min(max(2 * native, 4), 16)
     return Tile(mr=8 if wide else 6, nv=max(2 * native // vw, 1), vw=vw)
@@ -95,7 +96,7 @@ def pack_launch(
     return Launch(
         source="gemm/pack.cl",
         kernel="pack",
-        macros={"REAL": dtype_named(dtype).c_type, "WIDTH": width, "DEPTH": DEPTH},
+        macros={"REAL": real_type(dtype), "WIDTH": width, "DEPTH": DEPTH},
         global_size=(panels(rows, width), panels(depth, DEPTH), groups),
         local_size=(1, 1, 1),
         arguments=(
@@ -128,7 +129,7 @@ def gemm_launch(
         source="gemm/gemm.cl",
         kernel="gemm",
         macros={
-            "REAL": dtype_named(problem.dtype).c_type,
+            **real_macros(problem.dtype),
             "MR": tile.mr,
             "NV": tile.nv,
             "VW": tile.vw,

@@ -7,12 +7,14 @@ GEMM panels and fold back from a product serve im2col_gemm.py.
 from __future__ import annotations
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.element import real_type
 from clconv.algorithms.gemm import panels
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan, line_of_groups
-from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import Geometry
-from clconv.spec.problem import ColumnsProblem, ConvProblem, Problem
+from clconv.spec.images import ColumnsProblem
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
 
 CHANNEL_BLOCK = 32  # channels that one work-item of im2col_columns unfolds
 COLUMN_BLOCK = 64  # columns that one work-item of im2col_rows unfolds
@@ -31,7 +33,7 @@ class Im2col:
         """Return one launch, from buffer "x" to buffer "y"."""
         assert isinstance(problem, ColumnsProblem)
         p, geometry = problem, problem.geometry
-        if p.direction == "im2col":
+        if p.operator == "im2col":
             launch = im2col_launch(p)
         else:
             rows = p.channels * geometry.taps
@@ -48,7 +50,7 @@ class Im2col:
 
 
 def _macros(dtype: str, geometry: Geometry) -> dict[str, int | str]:
-    return {"REAL": dtype_named(dtype).c_type, **geometry.macros()}
+    return {"REAL": real_type(dtype), **geometry.macros()}
 
 
 def im2col_launch(problem: ColumnsProblem) -> Launch:

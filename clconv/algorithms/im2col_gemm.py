@@ -34,7 +34,8 @@ from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan, round_up
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import INDEX_LIMIT
-from clconv.spec.problem import ConvProblem, Problem
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
 
 
 def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:

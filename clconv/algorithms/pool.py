@@ -5,11 +5,13 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.base import Limits
+from clconv.algorithms.element import real_type
 from clconv.program.device import Device
 from clconv.program.plan import Argument, Launch, Plan, line_of_groups
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import three_axes
-from clconv.spec.problem import AdaptivePoolProblem, IndexProblem, PoolProblem, Problem
+from clconv.spec.images import AdaptivePoolProblem, IndexProblem, PoolProblem
+from clconv.spec.tensor import Problem
 
 # Spans into which a plane is cut when elements go to indices, until there is a work-item for each
 # compute unit and some to spare; every span reads all indices of its plane.
@@ -38,15 +40,27 @@ class Pool:
         return Plan(problem, self.name, (launch,))
 
 
+def _compared_type(dtype: str) -> str:
+    return dtype_named(dtype).c_type
+
+
+def _lowest(dtype: str) -> str:
+    """Return what is below every element, in OpenCL C."""
+    limits = {"char": "CHAR_MIN", "short": "SHRT_MIN", "int": "INT_MIN", "long": "LONG_MIN"}
+    c_type = _compared_type(dtype)
+    return limits.get(c_type, "0" if c_type.startswith("u") else "-INFINITY")
+
+
 def _exact_divide(dtype: str, device: Device) -> int:
-    return int(device.rounds_division or dtype == "float64")
+    return int(device.rounds_division or dtype in ("float64", "complex128"))
 
 
 def _window_launch(problem: PoolProblem, device: Device) -> Launch:
     geometry, operator = problem.geometry, problem.operator
-    macros: dict[str, int | str] = {"REAL": dtype_named(problem.dtype).c_type}
+    macros: dict[str, int | str] = {"REAL": _compared_type(problem.dtype)}
     arguments: tuple[Argument, ...]
     if operator == "max_pool":
+        macros["LOWEST"] = _lowest(problem.dtype)
         arguments = ("x", "y", "indices", *geometry.scalars())
     else:
         macros["COUNT_PAD"] = int(problem.count_include_pad)
@@ -75,7 +89,8 @@ def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
         source="pool/adaptive_pool.cl",
         kernel=problem.operator,
         macros={
-            "REAL": dtype_named(problem.dtype).c_type,
+            "REAL": _compared_type(problem.dtype),
+            "LOWEST": _lowest(problem.dtype),
             "EXACT_DIVIDE": _exact_divide(problem.dtype, device),
         },
         global_size=global_size,
@@ -97,7 +112,7 @@ def _index_launch(problem: IndexProblem, device: Device) -> Launch:
     return Launch(
         source="pool/max_unpool.cl" if unpool else "pool/max_pool_backward.cl",
         kernel=problem.operator,
-        macros={"REAL": dtype_named(problem.dtype).c_type},
+        macros={"REAL": real_type(problem.dtype)},
         global_size=(items, planes, 1),
         local_size=(1, 1, 1),
         arguments=("x", "indices", "y", *sizes),

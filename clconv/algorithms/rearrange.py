@@ -1,68 +1,81 @@
-"""General convolutions as plain ones: operands are rearranged before, results after."""
+"""Any problem as a plain one: operands are rearranged before, results after.
+
+Host side of kernels_cl/rearrange: layouts, borders, stored element types, complex numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from math import prod
 
+from clconv.algorithms.element import real_type, stored_macros
 from clconv.program.plan import Launch, Plan, line_of_groups
-from clconv.spec.dtypes import dtype_named
-from clconv.spec.general import GeneralConvProblem
-from clconv.spec.problem import ConvProblem
-from clconv.spec.rearrangement import PADDING_MODES, LaidOut, Move
-
-# direction -> the tensors that come in, and the one that goes out
-OPERANDS = {
-    "forward": (("x", "w"), "y"),
-    "backward_data": (("dy", "w"), "dx"),
-    "backward_weights": (("x", "dy"), "dw"),
-}
+from clconv.spec.dtypes import copied, dtype_named
+from clconv.spec.rearrangement import PADDING_MODES, PARTS, Rearrangement
+from clconv.spec.tensor import Problem, Tensor
 
 
-def rearranged_plan(problem: GeneralConvProblem, plan_plain: Callable[[ConvProblem], Plan]) -> Plan:
-    """Return the plan of a general convolution around that of its plain one."""
-    inputs, output = OPERANDS[problem.direction]
-    moves = tuple(_move(problem, name, is_result=name == output) for name in (*inputs, output))
-    moves = tuple(move for move in moves if not move.rearrangement.is_identity)
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One tensor that is not plain as it is given."""
+
+    name: str
+    given: Tensor
+    plain: Tensor
+    rearrangement: Rearrangement
+    zero: int = 0  # 1: less one zero point, 2: less one for each filter
+
+    @property
+    def scratch(self) -> str:
+        """The buffer that holds it in the plain form."""
+        return f"plain_{self.name}"
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Its size."""
+        return prod(self.plain.shape) * dtype_named(self.plain.dtype).itemsize_bytes
+
+
+def moves_of(problem: Problem) -> tuple[Move, ...]:
+    """Return the tensors that have to be moved between `problem` and its plain one."""
+    given = {**problem.operands, **problem.results}
+    plain = {**problem.plain.operands, **problem.plain.results}
+    zeros = {"x": int("x_zero_point" in given), "w": 2 * ("w_zero_point" in given)}
+    moves = (
+        Move(name, given[name], plain[name], problem.rearrangement(name), zeros.get(name, 0))
+        for name in plain
+    )
+    return tuple(move for move in map(_copied, moves) if _is_needed(move))
+
+
+def _copied(move: Move) -> Move:
+    """Return `move` of the bits alone, where nothing is computed with elements."""
+    if move.plain.dtype != copied(move.given.dtype):
+        return move
+    return replace(move, given=move.given._replace(dtype=move.plain.dtype))
+
+
+def _is_needed(move: Move) -> bool:
+    retyped = move.given.dtype != move.plain.dtype
+    return retyped or bool(move.zero) or not move.rearrangement.is_identity
+
+
+def rearranged_plan(problem: Problem, inner: Plan) -> Plan:
+    """Return `inner`, the plan of the plain problem, between tensors as they are given."""
+    moves = moves_of(problem)
+    names = {move.name: move.scratch for move in moves}
     # What beta is multiplied by has to be plain, too.
-    return _around(problem, plan_plain(problem.plain), moves, reads_result=problem.beta != 0)
-
-
-def _move(problem: GeneralConvProblem, name: str, is_result: bool) -> Move:
-    rearrangement = {"x": problem.x, "w": problem.w, "y": problem.y}[name.removeprefix("d")]
-    dtype = dtype_named(problem.dtype)
-    return Move(name, dtype.c_type, dtype.itemsize_bytes, rearrangement, is_result)
-
-
-def laid_out_plan(problem: LaidOut, inner: Plan) -> Plan:
-    """Return the plan of a problem in other layouts around that of the plain one."""
-    return _around(problem, inner, problem.moves)
-
-
-def _around(
-    problem: GeneralConvProblem | LaidOut,
-    inner: Plan,
-    moves: tuple[Move, ...],
-    reads_result: bool = False,
-) -> Plan:
-    """Return `inner` between tensors that are moved to the plain layout before, or back after."""
-    names = {move.name: f"plain_{move.name}" for move in moves}
-    read = (move for move in moves if reads_result or not move.is_result)
-    before = [move_launch(move, "to_plain") for move in read]
-    after = [move_launch(move, "from_plain") for move in moves if move.is_result]
+    reads_result = getattr(problem, "beta", 0) != 0
+    read = (move for move in moves if reads_result or move.name in problem.operands)
+    before = [to_plain_launch(move) for move in read]
+    after = [from_plain_launch(move) for move in moves if move.name in problem.results]
     launches = (*before, *renamed(inner.launches, names), *after)
-    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **_scratch(moves)})
+    scratch = {move.scratch: move.scratch_bytes for move in moves}
+    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **scratch})
 
 
-def _scratch(moves: Iterable[Move]) -> dict[str, int]:
-    return {
-        f"plain_{move.name}": prod(move.rearrangement.plain_shape) * move.itemsize_bytes
-        for move in moves
-    }
-
-
-def renamed(launches: tuple[Launch, ...], names: dict[str, str]) -> tuple[Launch, ...]:
+def renamed(launches: Iterable[Launch], names: dict[str, str]) -> tuple[Launch, ...]:
     """Return `launches` with buffers of other names."""
 
     def other(launch: Launch) -> Launch:
@@ -72,17 +85,41 @@ def renamed(launches: tuple[Launch, ...], names: dict[str, str]) -> tuple[Launch
     return tuple(other(launch) for launch in launches)
 
 
-def move_launch(moved: Move, kernel: str) -> Launch:
-    """Bring a tensor to "plain_<name>" (`to_plain`) or back (`from_plain`)."""
-    move, given_to_plain = moved.rearrangement, kernel == "to_plain"
-    plane = prod(move.plain_spatial if given_to_plain else move.spatial)
-    global_size, local_size = line_of_groups(plane, move.groups * move.channels, move.batch)
-    given, plain = moved.name, f"plain_{moved.name}"
+def to_plain_launch(move: Move) -> Launch:
+    """Bring a tensor into its scratch buffer."""
+    rearrangement = move.rearrangement
+    rows, channels, *spatial = rearrangement.plain_shape
+    # A buffer has to be bound to the zero point even where there is none: the tensor will do.
+    zero = f"{move.name}_zero_point" if move.zero else move.scratch
+    return _launch("to_plain", move, (prod(spatial), channels, rows), (move.name, zero))
+
+
+def from_plain_launch(move: Move) -> Launch:
+    """Bring a tensor back out of its scratch buffer."""
+    given = move.rearrangement
+    sizes = (prod(given.spatial), given.groups * given.channels, given.batch)
+    return _launch("from_plain", move, sizes, (move.name,))
+
+
+def _launch(
+    kernel: str, move: Move, sizes: tuple[int, int, int], buffers: tuple[str, ...]
+) -> Launch:
+    global_size, local_size = line_of_groups(*sizes)
+    rearrangement, to_plain = move.rearrangement, kernel == "to_plain"
     return Launch(
         source="rearrange/rearrange.cl",
         kernel=kernel,
-        macros={"REAL": moved.c_type, "MODE": PADDING_MODES.index(move.mode)},
+        macros={
+            "REAL": real_type(move.plain.dtype),
+            **stored_macros(move.given.dtype, part=bool(rearrangement.parts)),
+            "MODE": PADDING_MODES.index(rearrangement.mode),
+            "PARTS": PARTS.index(rearrangement.parts),
+            "ZERO": move.zero,
+        },
         global_size=global_size,
         local_size=local_size,
-        arguments=(*((given, plain) if given_to_plain else (plain, given)), *move.scalars()),
+        arguments=(
+            *((*buffers, move.scratch) if to_plain else (move.scratch, *buffers)),
+            *rearrangement.scalars(),
+        ),
     )

@@ -9,13 +9,11 @@ from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.algorithms.pool import Pool
-from clconv.algorithms.rearrange import laid_out_plan, rearranged_plan
+from clconv.algorithms.rearrange import rearranged_plan
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
-from clconv.spec.general import GeneralConvProblem
-from clconv.spec.problem import Problem
-from clconv.spec.rearrangement import LaidOut
+from clconv.spec.tensor import Problem
 
 # "auto" takes the first that does not refuse; direct comes last and takes every convolution.
 CONVOLUTIONS: tuple[Algorithm, ...] = (Depthwise(), Im2colGemm(), Direct())
@@ -28,27 +26,25 @@ def algorithm_names() -> tuple[str, ...]:
 
 
 def select(
-    problem: Problem | GeneralConvProblem | LaidOut,
+    problem: Problem,
     device: Device,
     algorithm: str = "auto",
     limits: Limits | None = None,
 ) -> Plan:
     """Return the plan of the named algorithm, or of the first that serves.
 
-    A general convolution's is that of its plain one, between rearrangements; so is that of any
-    problem in another layout.
+    Where tensors have to be moved, it is the plain problem's, between rearrangements.
 
     Raises
     ------
     ValueError : no algorithm has that name
     UnsupportedError : the named algorithm refuses, or the device lacks the dtype
     """
-    if problem.dtype == "float64" and not device.fp64:
+    if problem.dtype in ("float64", "complex128") and not device.fp64:
         raise UnsupportedError(f"{device} has no float64 arithmetic")
-    if isinstance(problem, LaidOut):
-        return laid_out_plan(problem, select(problem.problem, device, algorithm, limits))
-    if isinstance(problem, GeneralConvProblem):
-        return rearranged_plan(problem, lambda plain: select(plain, device, algorithm, limits))
+    plain = problem.plain
+    if plain != problem:
+        return rearranged_plan(problem, select(plain, device, algorithm, limits))
     limits = limits or default_limits(device)
     if algorithm != "auto":
         chosen = _named(algorithm)

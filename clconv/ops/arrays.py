@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from clconv.errors import GeometryError
-from clconv.spec.dtypes import DTYPES
+from clconv.spec.dtypes import COMPLEX, INTEGER, REAL
+from clconv.spec.tensor import Tensor
 
 Array = Any  # numpy.ndarray or pyopencl.array.Array: the caller's kind comes back
 
@@ -19,8 +20,10 @@ def is_device_array(array: Any) -> bool:
     return module is not None and isinstance(array, module.Array)
 
 
-def operands(**named: Any) -> tuple[Array, ...]:
-    """Return the arrays, checked: one kind, one supported dtype, pyopencl's C-contiguous.
+def operands(*, dtypes: tuple[str, ...] = REAL + COMPLEX, **named: Any) -> tuple[Array, ...]:
+    """Return the arrays, checked: one kind, one dtype out of `dtypes`, pyopencl's C-contiguous.
+
+    Integers may differ, and a bias of integers may be of the type that their sums are kept in.
 
     numpy arrays may have any order, alignment or byte order; `plain` copies what must be, once
     shapes are checked too. A `bias` of None stays None.
@@ -39,8 +42,15 @@ def operands(**named: Any) -> tuple[Array, ...]:
         _check_device_arrays(given)
     else:
         given = {name: np.asarray(array) for name, array in given.items()}
-    _check_dtypes({name: array.dtype for name, array in given.items()})
+    _check_dtypes({name: array.dtype for name, array in given.items()}, dtypes)
     return tuple(given.get(name) for name in named)
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """Return numpy's dtype; bfloat16 is that of the package ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes  # noqa: F401, which teaches numpy the name
+    return np.dtype(name)
 
 
 def plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -49,11 +59,12 @@ def plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.require(array, dtype=native, requirements=["C_CONTIGUOUS", "ALIGNED"])
 
 
-def _check_dtypes(dtypes: dict[str, np.dtype[Any]]) -> None:
+def _check_dtypes(dtypes: dict[str, np.dtype[Any]], supported: tuple[str, ...]) -> None:
     for name, dtype in dtypes.items():
-        if dtype.name not in DTYPES:
-            raise TypeError(f"{name} has dtype {dtype.name}; {' and '.join(DTYPES)} are supported")
-    if len({dtype.name for dtype in dtypes.values()}) > 1:
+        if dtype.name not in supported:
+            raise TypeError(f"{name} has dtype {dtype.name}; {', '.join(supported)} are supported")
+    names = {dtype.name for dtype in dtypes.values()}
+    if len(names) > 1 and not names <= set(INTEGER):
         listing = ", ".join(f"{name} has {dtype.name}" for name, dtype in dtypes.items())
         raise TypeError(f"dtypes differ: {listing}")
 
@@ -71,8 +82,8 @@ def _check_device_arrays(given: dict[str, Any]) -> None:
         raise ValueError(f"{' and '.join(given)} live in different OpenCL contexts")
 
 
-def check_out(out: Any, x: Array, shape: tuple[int, ...]) -> Array:
-    """Return `out` if a result of `shape` can be written there, of x's kind and dtype.
+def check_out(out: Any, x: Array, result: Tensor) -> Array:
+    """Return `out` if `result` can be written there; it has to be of x's kind.
 
     Raises
     ------
@@ -83,10 +94,10 @@ def check_out(out: Any, x: Array, shape: tuple[int, ...]) -> Array:
     if is_device_array(out) != on_device or not (on_device or isinstance(out, np.ndarray)):
         wanted = "pyopencl" if on_device else "numpy"
         raise TypeError(f"out must be a {wanted} array as x is, got {type(out).__name__}")
-    if out.dtype.newbyteorder("=") != x.dtype.newbyteorder("=") or not out.dtype.isnative:
-        raise TypeError(f"out has dtype {out.dtype}, but x has {x.dtype}")
-    if tuple(out.shape) != tuple(shape):
-        raise GeometryError(f"out has shape {tuple(out.shape)}, but the result has {shape}")
+    if out.dtype.name != result.dtype or not out.dtype.isnative:
+        raise TypeError(f"out has dtype {out.dtype}, but the result has {result.dtype}")
+    if tuple(out.shape) != result.shape:
+        raise GeometryError(f"out has shape {tuple(out.shape)}, but the result has {result.shape}")
     if not out.flags.c_contiguous:
         raise ValueError(f"out with strides {out.strides} is not C-contiguous")
     if on_device:

@@ -12,11 +12,12 @@ from math import prod
 from typing import Any
 
 from clconv.errors import GeometryError
-from clconv.ops.arguments import Axes, PaddingLike, expect_shape, image_shape, sizes
+from clconv.ops.arguments import Axes, PaddingLike, image_shape, sizes
 from clconv.ops.arrays import Array, check_out, operands
 from clconv.ops.execute import execute
-from clconv.ops.problems import conv_problem, expect_dy
+from clconv.ops.problems import checked_bias, conv_problem, expect_dy
 from clconv.program.device import Device
+from clconv.spec.dtypes import ALL
 from clconv.spec.geometry import Sizes
 from clconv.spec.problem import BiasGradientProblem
 
@@ -83,7 +84,7 @@ def conv(
     ----------
     Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
     """
-    x, w, bias = operands(x=x, w=w, bias=bias)
+    x, w, bias = operands(dtypes=ALL, x=x, w=w, bias=bias)
     options: dict[str, Any] = {
         "stride": stride,
         "padding": padding,
@@ -95,16 +96,14 @@ def conv(
     }
     options |= {"activation": activation, "beta": beta}
     with_bias = bias is not None
-    problem = conv_problem("forward", x.dtype.name, x.shape, w.shape, options, bias=with_bias)
+    problem = conv_problem("forward", (x, w), x.shape, w.shape, options, bias=with_bias)
     tensors = {"x": x, "w": w}
     if bias is not None:
-        expect_shape("bias", bias.shape, (problem.outputs,), f"filters w {w.shape}")
-        tensors["bias"] = bias
-    results = {"y": (problem.y_shape, problem.dtype)}
-    given = {} if out is None else {"y": check_out(out, x, problem.y_shape)}
+        tensors["bias"] = checked_bias(bias, problem, f"filters w {w.shape}")
+    given = {} if out is None else {"y": check_out(out, x, problem.results["y"])}
     if problem.beta and out is None:
         raise ValueError(f"beta={beta} needs the array that it multiplies: out is None")
-    (y,) = execute(problem, tensors, results, device=device, algorithm=algorithm, out=given)
+    (y,) = execute(problem, tensors, device=device, algorithm=algorithm, out=given)
     return y
 
 
@@ -113,7 +112,7 @@ def _of_rank(rank: int) -> Callable[..., Array]:
 
     @wraps(conv)
     def ranked(x: Array, w: Array, bias: Array | None = None, **options: Any) -> Array:
-        axes = len(operands(x=x)[0].shape) - 2
+        axes = len(operands(dtypes=ALL, x=x)[0].shape) - 2
         if axes != rank:
             raise GeometryError(f"conv{rank}d takes x with {rank} spatial axes, got {axes}")
         return conv(x, w, bias, **options)
@@ -163,7 +162,7 @@ def conv_backward_data(
     ------
     as `conv`
     """
-    dy, w = operands(dy=dy, w=w)
+    dy, w = operands(dtypes=ALL, dy=dy, w=w)
     x_shape = image_shape("input_shape", input_shape)
     options: dict[str, Any] = {
         "stride": stride,
@@ -174,11 +173,10 @@ def conv_backward_data(
         "padding_mode": padding_mode,
         "dimension_numbers": dimension_numbers,
     }
-    problem = conv_problem("backward_data", dy.dtype.name, x_shape, w.shape, options)
+    problem = conv_problem("backward_data", (dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
-    results = {"dx": (x_shape, problem.dtype)}
     tensors = {"dy": dy, "w": w}
-    (dx,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    (dx,) = execute(problem, tensors, device=device, algorithm=algorithm)
     return dx
 
 
@@ -218,7 +216,7 @@ def conv_backward_weights(
     ------
     as `conv`
     """
-    x, dy = operands(x=x, dy=dy)
+    x, dy = operands(dtypes=ALL, x=x, dy=dy)
     w_shape = sizes("weight_shape", weight_shape)
     options: dict[str, Any] = {
         "stride": stride,
@@ -229,11 +227,10 @@ def conv_backward_weights(
         "padding_mode": padding_mode,
         "dimension_numbers": dimension_numbers,
     }
-    problem = conv_problem("backward_weights", x.dtype.name, x.shape, w_shape, options)
+    problem = conv_problem("backward_weights", (x, dy), x.shape, w_shape, options)
     expect_dy(dy, problem)
-    results = {"dw": (w_shape, problem.dtype)}
     tensors = {"x": x, "dy": dy}
-    (dw,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    (dw,) = execute(problem, tensors, device=device, algorithm=algorithm)
     return dw
 
 
@@ -249,8 +246,8 @@ def conv_backward_bias(dy: Array, *, device: str | Device | None = None) -> Arra
     -------
     db : Array (O,), dtype and kind of dy
     """
-    (dy,) = operands(dy=dy)
+    (dy,) = operands(dtypes=ALL, dy=dy)
     batch, outputs, *output = image_shape("dy", dy.shape)
     problem = BiasGradientProblem(dy.dtype.name, batch, outputs, prod(output))
-    (db,) = execute(problem, {"dy": dy}, {"db": ((outputs,), problem.dtype)}, device=device)
+    (db,) = execute(problem, {"dy": dy}, device=device)
     return db

@@ -7,6 +7,7 @@ from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import expect_dy, general_problem
 from clconv.program.device import Device
+from clconv.spec.dtypes import ALL
 from clconv.spec.geometry import Sizes
 
 
@@ -55,7 +56,7 @@ def conv_general(
     ----------
     XLA's operation semantics, ConvWithGeneralPadding (convolution).
     """
-    x, w = operands(x=x, w=w)
+    x, w = operands(dtypes=ALL, x=x, w=w)
     options = {
         "stride": stride,
         "padding": padding,
@@ -66,9 +67,8 @@ def conv_general(
         "dimension_numbers": dimension_numbers,
         "flip": flip,
     }
-    problem = general_problem("forward", x.dtype.name, x.shape, w.shape, options)
-    results = {"y": (problem.y_shape, problem.dtype)}
-    (y,) = execute(problem, {"x": x, "w": w}, results, device=device, algorithm=algorithm)
+    problem = general_problem("forward", (x, w), x.shape, w.shape, options)
+    (y,) = execute(problem, {"x": x, "w": w}, device=device, algorithm=algorithm)
     return y
 
 
@@ -106,7 +106,7 @@ def conv_general_backward_data(
     ------
     as `conv`
     """
-    dy, w = operands(dy=dy, w=w)
+    dy, w = operands(dtypes=ALL, dy=dy, w=w)
     options = {
         "stride": stride,
         "padding": padding,
@@ -118,10 +118,9 @@ def conv_general_backward_data(
         "flip": flip,
     }
     x_shape = image_shape("input_shape", input_shape)
-    problem = general_problem("backward_data", dy.dtype.name, x_shape, w.shape, options)
+    problem = general_problem("backward_data", (dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
-    results = {"dx": (x_shape, problem.dtype)}
-    (dx,) = execute(problem, {"dy": dy, "w": w}, results, device=device, algorithm=algorithm)
+    (dx,) = execute(problem, {"dy": dy, "w": w}, device=device, algorithm=algorithm)
     return dx
 
 
@@ -160,7 +159,7 @@ def conv_general_backward_weights(
     ------
     as `conv`
     """
-    x, dy = operands(x=x, dy=dy)
+    x, dy = operands(dtypes=ALL, x=x, dy=dy)
     options = {
         "stride": stride,
         "padding": padding,
@@ -172,8 +171,7 @@ def conv_general_backward_weights(
         "flip": flip,
     }
     w_shape = sizes("weight_shape", weight_shape)
-    problem = general_problem("backward_weights", x.dtype.name, x.shape, w_shape, options)
+    problem = general_problem("backward_weights", (x, dy), x.shape, w_shape, options)
     expect_dy(dy, problem)
-    results = {"dw": (w_shape, problem.dtype)}
-    (dw,) = execute(problem, {"x": x, "dy": dy}, results, device=device, algorithm=algorithm)
+    (dw,) = execute(problem, {"x": x, "dy": dy}, device=device, algorithm=algorithm)
     return dw

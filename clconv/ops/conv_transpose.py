@@ -6,7 +6,6 @@ the roles of x and dy exchanged.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from clconv.errors import GeometryError
@@ -22,12 +21,11 @@ from clconv.ops.arguments import (
 )
 from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
-from clconv.ops.problems import Convolution, conv_problem
+from clconv.ops.problems import Convolution, checked_bias, conv_problem
 from clconv.program.device import Device
-from clconv.spec.general import GeneralConvProblem
+from clconv.spec.dtypes import ALL, COMPLEX
 from clconv.spec.geometry import Sizes
-from clconv.spec.layout import DimensionNumbers
-from clconv.spec.problem import ConvProblem, Direction
+from clconv.spec.problem import Direction
 
 
 def conv_transpose(
@@ -73,7 +71,7 @@ def conv_transpose(
     ----------
     Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4.
     """
-    x, w, bias = operands(x=x, w=w, bias=bias)
+    x, w, bias = operands(dtypes=ALL, x=x, w=w, bias=bias)
     options = {
         "stride": stride,
         "padding": padding,
@@ -83,14 +81,12 @@ def conv_transpose(
         "flip": flip,
     }
     with_bias = bias is not None
-    problem = _problem("backward_data", x.dtype.name, x.shape, w.shape, options, with_bias)
+    problem = _problem("backward_data", (x, w), x.shape, w.shape, options, with_bias)
     tensors = {"dy": x, "w": w}
     if bias is not None:
         because = f"filters w {w.shape} with groups={groups}"
-        expect_shape("bias", bias.shape, (problem.x_shape[1],), because)
-        tensors["bias"] = bias
-    results = {"dx": (problem.x_shape, problem.dtype)}
-    (y,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+        tensors["bias"] = checked_bias(bias, problem, because)
+    (y,) = execute(problem, tensors, device=device, algorithm=algorithm)
     return y
 
 
@@ -125,7 +121,7 @@ def conv_transpose_backward_data(
     ------
     as `conv`
     """
-    dy, w = operands(dy=dy, w=w)
+    dy, w = operands(dtypes=ALL, dy=dy, w=w)
     options = {
         "stride": stride,
         "padding": padding,
@@ -135,11 +131,10 @@ def conv_transpose_backward_data(
         "flip": flip,
     }
     shape = image_shape("input_shape", input_shape)
-    problem = _problem("forward", dy.dtype.name, shape, w.shape, options)
+    problem = _problem("forward", (dy, w), shape, w.shape, options)
     because = f"input_shape {shape}, w {w.shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
-    results = {"y": (shape, problem.dtype)}
-    (dx,) = execute(problem, {"x": dy, "w": w}, results, device=device, algorithm=algorithm)
+    (dx,) = execute(problem, {"x": dy, "w": w}, device=device, algorithm=algorithm)
     return dx
 
 
@@ -176,7 +171,7 @@ def conv_transpose_backward_weights(
     ------
     as `conv`
     """
-    x, dy = operands(x=x, dy=dy)
+    x, dy = operands(dtypes=ALL, x=x, dy=dy)
     options = {
         "stride": stride,
         "padding": padding,
@@ -186,18 +181,17 @@ def conv_transpose_backward_weights(
         "flip": flip,
     }
     w_shape = sizes("weight_shape", weight_shape)
-    problem = _problem("backward_weights", x.dtype.name, x.shape, w_shape, options)
+    problem = _problem("backward_weights", (dy, x), x.shape, w_shape, options)
     because = f"x {x.shape}, weight_shape {w_shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
-    results = {"dw": (w_shape, problem.dtype)}
     tensors = {"x": dy, "dy": x}
-    (dw,) = execute(problem, tensors, results, device=device, algorithm=algorithm)
+    (dw,) = execute(problem, tensors, device=device, algorithm=algorithm)
     return dw
 
 
 def _problem(
     direction: Direction,
-    dtype: str,
+    operands: tuple[Array, Array],
     shape: Sizes,
     w_shape: Sizes,
     options: dict[str, Any],
@@ -216,10 +210,15 @@ def _problem(
     conv_options = {name: options[name] for name in ("stride", "padding", "dilation", "flip")}
     x_shape = (shape[0], w_shape[1] * groups, *output)
     conv_options["groups"] = groups
-    problem = conv_problem(direction, dtype, x_shape, w_shape, conv_options, bias=bias)
-    assert isinstance(problem, ConvProblem)
-    extra = tuple(a - b for a, b in zip(problem.geometry.output, shape[2:], strict=True))
-    return _with_extra(problem, extra) if any(extra) else problem
+    # The adjoint of conv conjugates w; to transpose does not.
+    stored: dict[str, Any] = {"conjugate": operands[0].dtype.name in COMPLEX}
+    given = (direction, operands, x_shape, w_shape, conv_options)
+    problem = conv_problem(*given, bias=bias, **stored)
+    # An output_padding of the stride or more makes room for windows that x has no pixels for; they
+    # are zeros, and then the result is the adjoint of no convolution, but still of this.
+    windows = problem.plain.geometry.output
+    extra = tuple(a - b for a, b in zip(windows, shape[2:], strict=True))
+    return conv_problem(*given, bias=bias, extra=extra, **stored) if any(extra) else problem
 
 
 def _output(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Sizes:
@@ -247,28 +246,3 @@ def _output(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Sizes:
     if min(sizes) < 1:
         raise GeometryError(f"padding {pads} leaves an output of {tuple(sizes)} pixels")
     return tuple(sizes)
-
-
-def _with_extra(problem: ConvProblem, extra: Sizes) -> GeneralConvProblem:
-    """Return `problem` without its last windows.
-
-    An output_padding of the stride or more makes room for windows that x has no pixels for; they
-    are zeros, and then the result is the adjoint of no convolution, but still of this.
-    """
-    geometry = problem.geometry
-    general = GeneralConvProblem(
-        problem.direction,
-        problem.dtype,
-        problem.x_shape,
-        problem.w_shape,
-        geometry.stride,
-        geometry.padding,
-        (1,) * geometry.rank,
-        geometry.dilation,
-        problem.groups,
-        1,
-        DimensionNumbers.channels_first(geometry.rank),
-        bias=problem.bias,
-        flip=problem.flip,
-    )
-    return replace(general, extra=extra)

@@ -7,6 +7,7 @@ from clconv.ops.arguments import Axes, PaddingLike, image_shape
 from clconv.ops.arrays import Array, operands
 from clconv.ops.conv import conv
 from clconv.program.device import Device
+from clconv.spec.dtypes import ALL
 
 
 def depthwise_conv(
@@ -42,7 +43,7 @@ def depthwise_conv(
     ------
     as `conv`
     """
-    x, w = operands(x=x, w=w)
+    x, w = operands(dtypes=ALL, x=x, w=w)
     channels = image_shape("x", x.shape)[1]
     if len(w.shape) != len(x.shape) or w.shape[0] % channels or w.shape[1] != 1:
         raise GeometryError(f"w {w.shape} must be (C*M, 1, *kernel) for x {x.shape}")
@@ -97,7 +98,9 @@ def separable_conv(
     ----------
     Chollet, "Xception: deep learning with depthwise separable convolutions", 2017.
     """
-    x, w_depthwise, w_pointwise = operands(x=x, w_depthwise=w_depthwise, w_pointwise=w_pointwise)
+    x, w_depthwise, w_pointwise = operands(
+        dtypes=ALL, x=x, w_depthwise=w_depthwise, w_pointwise=w_pointwise
+    )
     if any(size != 1 for size in w_pointwise.shape[2:]):
         raise GeometryError(f"w_pointwise {w_pointwise.shape} must be (O, C*M, 1, ...)")
     if w_pointwise.shape[1:2] != w_depthwise.shape[:1]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -11,16 +10,10 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.algorithms.registry import select
-from clconv.ops.arrays import Array, is_device_array, plain
+from clconv.ops.arrays import Array, is_device_array, numpy_dtype, plain
 from clconv.program.context import BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
-from clconv.spec.general import GeneralConvProblem
-from clconv.spec.geometry import Sizes
-from clconv.spec.problem import Problem as PlainProblem
-from clconv.spec.rearrangement import LaidOut
-
-Problem = PlainProblem | GeneralConvProblem | LaidOut
-Results = Mapping[str, tuple[Sizes, str]]  # name -> shape, dtype
+from clconv.spec.tensor import Problem
 
 
 def plan_for(context: Context, problem: Problem, algorithm: str = "auto") -> BoundPlan:
@@ -36,13 +29,14 @@ def plan_for(context: Context, problem: Problem, algorithm: str = "auto") -> Bou
 def execute(
     problem: Problem,
     tensors: Mapping[str, Array],
-    results: Results,
     *,
     device: str | Device | None = None,
     algorithm: str = "auto",
     out: Mapping[str, Array] = MappingProxyType({}),
 ) -> tuple[Array, ...]:
     """Return the results of `problem` on `tensors` (validated already), of the same kind.
+
+    `tensors` are the problem's operands by name.
 
     pyopencl arrays: enqueued on the first one's queue, nothing waits and nothing is copied to the
     host. numpy arrays: on the device's shared memory where there is one, else by copies. A result
@@ -62,7 +56,7 @@ def execute(
         context, run = default_context(device), _run_from_host
     bound = plan_for(context, problem, algorithm)
     try:
-        return run(context, bound, tensors, results, out)
+        return run(context, bound, problem, tensors, out)
     except (cl.MemoryError, cl.LogicError) as error:
         if isinstance(error, cl.LogicError) and "INVALID_BUFFER_SIZE" not in str(error):
             raise
@@ -76,17 +70,20 @@ def _is_empty(tensors: Mapping[str, Array]) -> bool:
 def _run_from_host(
     context: Context,
     bound: BoundPlan,
+    problem: Problem,
     tensors: Mapping[str, Array],
-    results: Results,
     out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
     if _is_empty(tensors):  # sums of no terms
-        zeros = {name: np.zeros(shape, dtype) for name, (shape, dtype) in results.items()}
+        zeros = {
+            name: np.zeros(result.shape, numpy_dtype(result.dtype))
+            for name, result in problem.results.items()
+        }
         return tuple({**zeros, **out}.values())
     tensors = {name: plain(array) for name, array in tensors.items()}
     outputs = {
-        name: out[name] if name in out else np.empty(shape, dtype)
-        for name, (shape, dtype) in results.items()
+        name: out[name] if name in out else np.empty(result.shape, numpy_dtype(result.dtype))
+        for name, result in problem.results.items()
     }
     if context.device.shares_host_memory:
         everything = {**tensors, **outputs}
@@ -96,16 +93,22 @@ def _run_from_host(
             _show_to_host(context.queue, buffers[name], array)
     else:
         flags = cl.mem_flags
+        copied = flags.READ_WRITE | flags.COPY_HOST_PTR
         buffers = {
-            name: cl.Buffer(context.opencl, flags.READ_WRITE | flags.COPY_HOST_PTR, hostbuf=array)
+            name: cl.Buffer(context.opencl, copied, hostbuf=_bytes(array))
             for name, array in {**tensors, **out}.items()
         }
         for name in outputs.keys() - out.keys():
             buffers[name] = cl.Buffer(context.opencl, flags.READ_WRITE, outputs[name].nbytes)
         context.run(bound, buffers)
         for name, array in outputs.items():
-            cl.enqueue_copy(context.queue, array, buffers[name])
+            cl.enqueue_copy(context.queue, _bytes(array), buffers[name])
     return tuple(outputs.values())
+
+
+def _bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the memory of a C-contiguous array: bfloat16 knows no buffer protocol."""
+    return array.reshape(-1).view(np.uint8)
 
 
 def _over_host_memory(context: Context, array: np.ndarray[Any, Any]) -> cl.Buffer:
@@ -116,14 +119,14 @@ def _over_host_memory(context: Context, array: np.ndarray[Any, Any]) -> cl.Buffe
     """
     flags = cl.mem_flags
     access = flags.READ_WRITE if array.flags.writeable else flags.READ_ONLY
-    return cl.Buffer(context.opencl, access | flags.USE_HOST_PTR, hostbuf=array)
+    return cl.Buffer(context.opencl, access | flags.USE_HOST_PTR, hostbuf=_bytes(array))
 
 
 def _show_to_host(queue: cl.CommandQueue, buffer: cl.Buffer, array: np.ndarray[Any, Any]) -> None:
     """Wait until `array` holds what was computed into the buffer over it."""
     # Mapping is what makes the host see a buffer over its own memory; it moves nothing there.
     mapped, _ = cl.enqueue_map_buffer(
-        queue, buffer, cl.map_flags.READ, 0, array.shape, array.dtype, is_blocking=True
+        queue, buffer, cl.map_flags.READ, 0, (array.nbytes,), np.dtype(np.uint8), is_blocking=True
     )
     mapped.base.release(queue)
     queue.finish()
@@ -132,8 +135,8 @@ def _show_to_host(queue: cl.CommandQueue, buffer: cl.Buffer, array: np.ndarray[A
 def _run_on_queue(
     context: Context,
     bound: BoundPlan,
+    problem: Problem,
     tensors: Mapping[str, Array],
-    results: Results,
     out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
     import pyopencl.array as cl_array
@@ -142,10 +145,12 @@ def _run_on_queue(
     allocator = next(iter(tensors.values())).allocator
     make = cl_array.zeros if _is_empty(tensors) else cl_array.empty
     outputs = {
-        name: out[name] if name in out else make(queue, shape, dtype, allocator=allocator)
-        for name, (shape, dtype) in results.items()
+        name: out[name]
+        if name in out
+        else make(queue, result.shape, numpy_dtype(result.dtype), allocator=allocator)
+        for name, result in problem.results.items()
     }
-    if _is_empty(tensors) or any(prod(shape) == 0 for shape, _ in results.values()):
+    if _is_empty(tensors) or any(array.size == 0 for array in outputs.values()):
         return tuple(outputs.values())
     everything = {**tensors, **outputs}
     buffers = {name: _buffer_of(queue, array) for name, array in everything.items()}

@@ -15,8 +15,9 @@ from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
 from clconv.ops.layouts import Layout
 from clconv.program.device import Device
+from clconv.spec.dtypes import ALL
 from clconv.spec.geometry import SPATIAL_RANKS, Sizes
-from clconv.spec.problem import ColumnsProblem
+from clconv.spec.images import ColumnsProblem
 
 
 def im2col(
@@ -52,14 +53,13 @@ def im2col(
     ----------
     Chellapilla, Puri & Simard, "High performance convolutional neural networks", 2006.
     """
-    (x,) = operands(x=x)
+    (x,) = operands(dtypes=ALL, x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     kernel = per_axis("kernel_size", kernel_size, len(shape) - 2)
     geometry = window_geometry(shape[2:], kernel, stride=stride, padding=padding, dilation=dilation)
-    problem = ColumnsProblem("im2col", x.dtype.name, shape[0], shape[1], geometry)
-    whole = laid_out.lay_out(problem, (), x=(shape, problem.dtype))
-    results = {"y": (problem.columns_shape, problem.dtype)}
-    (cols,) = execute(whole, {"x": x}, results, device=device)
+    given = (x.dtype.name, shape[0], shape[1], geometry)
+    problem = ColumnsProblem("im2col", *given, layout=laid_out.text)
+    (cols,) = execute(problem, {"x": x}, device=device)
     return cols
 
 
@@ -91,7 +91,7 @@ def col2im(
     ------
     GeometryError, TypeError : sizes or arrays do not fit
     """
-    (cols,) = operands(cols=cols)
+    (cols,) = operands(dtypes=ALL, cols=cols)
     input = sizes("output_size", output_size)
     if len(input) not in SPATIAL_RANKS:
         raise GeometryError(f"output_size {input} must have 1 to 3 axes")
@@ -102,12 +102,9 @@ def col2im(
             f"cols {cols.shape} must be (N, C*{geometry.taps}, L) for kernel_size {kernel}"
         )
     channels = cols.shape[1] // geometry.taps
-    laid_out = Layout(layout, len(input))
-    problem = ColumnsProblem("col2im", cols.dtype.name, cols.shape[0], channels, geometry)
+    given = (cols.dtype.name, cols.shape[0], channels, geometry)
+    problem = ColumnsProblem("col2im", *given, layout=Layout(layout, len(input)).text)
     because = f"output_size {input} and the options"
     expect_shape("cols", cols.shape, problem.columns_shape, because)
-    image = (problem.image_shape, problem.dtype)
-    whole = laid_out.lay_out(problem, ("y",), y=image)
-    results = {"y": (laid_out.from_plain(problem.image_shape), problem.dtype)}
-    (x,) = execute(whole, {"x": cols}, results, device=device)
+    (x,) = execute(problem, {"x": cols}, device=device)
     return x

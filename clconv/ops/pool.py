@@ -24,8 +24,9 @@ from clconv.ops.execute import execute
 from clconv.ops.indices import checked_indices
 from clconv.ops.layouts import Layout
 from clconv.program.device import Device
+from clconv.spec.dtypes import ALL, INTEGER, REAL
 from clconv.spec.geometry import Geometry, Sizes
-from clconv.spec.problem import IndexProblem, PoolProblem
+from clconv.spec.images import IndexProblem, PoolProblem
 
 SEMANTICS = ("torch", "onnx")
 
@@ -73,17 +74,13 @@ def max_pool(
     ------
     GeometryError, TypeError : sizes or arrays do not fit
     """
-    (x,) = operands(x=x)
+    (x,) = operands(dtypes=REAL + INTEGER, x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
     geometry = _geometry(shape[2:], kernel_size, semantics, **window)
-    problem = PoolProblem("max_pool", x.dtype.name, shape[0], shape[1], geometry)
-    y_shape, dtype = problem.y_shape, problem.dtype
-    tensors = {"x": (shape, dtype), "y": (y_shape, dtype), "indices": (y_shape, "int64")}
-    whole = laid_out.lay_out(problem, ("y", "indices"), **tensors)
-    given = laid_out.from_plain(y_shape)
-    results = {"y": (given, dtype), "indices": (given, "int64")}
-    y, indices = execute(whole, {"x": x}, results, device=device)
+    sizes = (shape[0], shape[1], geometry)
+    problem = PoolProblem("max_pool", x.dtype.name, *sizes, layout=laid_out.text)
+    y, indices = execute(problem, {"x": x}, device=device)
     return (y, indices) if return_indices else y
 
 
@@ -117,7 +114,7 @@ def max_pool_backward(
     ------
     GeometryError, TypeError : shapes or arrays do not fit, or an index lies outside the plane
     """
-    (dy,) = operands(dy=dy)
+    (dy,) = operands(dtypes=ALL, dy=dy)
     laid_out, shape = Layout.of(layout, "input_shape", input_shape)
     if len(dy.shape) != len(shape):
         raise GeometryError(f"dy {dy.shape} must have as many axes as input_shape {shape}")
@@ -125,12 +122,9 @@ def max_pool_backward(
     expect_shape("dy", dy_shape[:2], shape[:2], f"the first two axes of input_shape {shape}")
     indices = checked_indices(indices, "dy", dy, pixels=prod(shape[2:]))
     expect_shape("indices", indices.shape, dy.shape, f"dy's {dy.shape}")
-    sizes = {"pixels": prod(shape[2:]), "positions": prod(dy_shape[2:])}
-    problem = IndexProblem("max_pool_backward", dy.dtype.name, shape[0], shape[1], **sizes)
-    given = {"x": (dy_shape, problem.dtype), "indices": (dy_shape, "int64")}
-    whole = laid_out.lay_out(problem, ("y",), **given, y=(shape, problem.dtype))
-    results = {"y": (laid_out.from_plain(shape), problem.dtype)}
-    (dx,) = execute(whole, {"x": dy, "indices": indices}, results, device=device)
+    sizes = (shape[0], shape[1], shape[2:], dy_shape[2:])
+    problem = IndexProblem("max_pool_backward", dy.dtype.name, *sizes, layout=laid_out.text)
+    (dx,) = execute(problem, {"x": dy, "indices": indices}, device=device)
     return dx
 
 
@@ -173,11 +167,9 @@ def avg_pool(
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
     geometry = _geometry(shape[2:], kernel_size, semantics, **window)
     divisor = _divisor(count_include_pad, divisor_override, semantics)
-    problem = PoolProblem("avg_pool", x.dtype.name, shape[0], shape[1], geometry, *divisor)
-    tensors = {"x": (shape, problem.dtype), "y": (problem.y_shape, problem.dtype)}
-    whole = laid_out.lay_out(problem, ("y",), **tensors)
-    results = {"y": (laid_out.from_plain(problem.y_shape), problem.dtype)}
-    (y,) = execute(whole, {"x": x}, results, device=device)
+    sizes = (shape[0], shape[1], geometry)
+    problem = PoolProblem("avg_pool", x.dtype.name, *sizes, *divisor, layout=laid_out.text)
+    (y,) = execute(problem, {"x": x}, device=device)
     return y
 
 
@@ -220,13 +212,11 @@ def avg_pool_backward(
     geometry = _geometry(shape[2:], kernel_size, semantics, **window)
     divisor = _divisor(count_include_pad, divisor_override, semantics)
     sizes = (shape[0], shape[1], geometry)
-    problem = PoolProblem("avg_pool_backward", dy.dtype.name, *sizes, *divisor)
-    given = laid_out.from_plain(problem.y_shape)
-    expect_shape("dy", dy.shape, given, f"input_shape {tuple(input_shape)} and the options")
-    tensors = {"x": (problem.y_shape, problem.dtype), "y": (shape, problem.dtype)}
-    whole = laid_out.lay_out(problem, ("y",), **tensors)
-    results = {"y": (laid_out.from_plain(shape), problem.dtype)}
-    (dx,) = execute(whole, {"x": dy}, results, device=device)
+    given = (dy.dtype.name, *sizes, *divisor)
+    problem = PoolProblem("avg_pool_backward", *given, layout=laid_out.text)
+    because = f"input_shape {tuple(input_shape)} and the options"
+    expect_shape("dy", dy.shape, problem.operands["x"].shape, because)
+    (dx,) = execute(problem, {"x": dy}, device=device)
     return dx
 
 

@@ -9,8 +9,9 @@ from clconv.ops.arguments import Axes, image_shape, per_axis
 from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
 from clconv.program.device import Device
+from clconv.spec.dtypes import INTEGER, REAL
 from clconv.spec.geometry import Sizes
-from clconv.spec.problem import AdaptivePoolProblem
+from clconv.spec.images import AdaptivePoolProblem
 
 Operator = Literal["adaptive_max_pool", "adaptive_avg_pool", "adaptive_avg_pool_backward"]
 
@@ -37,8 +38,7 @@ def adaptive_avg_pool(x: Array, output_size: Axes, *, device: str | Device | Non
     (x,) = operands(x=x)
     shape = image_shape("x", x.shape)
     problem = _problem("adaptive_avg_pool", x.dtype.name, shape, output_size)
-    results = {"y": ((*shape[:2], *problem.output), problem.dtype)}
-    (y,) = execute(problem, {"x": x}, results, device=device)
+    (y,) = execute(problem, {"x": x}, device=device)
     return y
 
 
@@ -66,7 +66,7 @@ def adaptive_avg_pool_backward(
     if len(dy.shape) != len(shape) or tuple(dy.shape[:2]) != shape[:2]:
         raise GeometryError(f"dy {dy.shape} must have the batch and channels of {shape}")
     problem = _problem("adaptive_avg_pool_backward", dy.dtype.name, shape, dy.shape[2:])
-    (dx,) = execute(problem, {"x": dy}, {"y": (shape, problem.dtype)}, device=device)
+    (dx,) = execute(problem, {"x": dy}, device=device)
     return dx
 
 
@@ -93,12 +93,10 @@ def adaptive_max_pool(
     ------
     GeometryError, TypeError : sizes or arrays do not fit
     """
-    (x,) = operands(x=x)
+    (x,) = operands(dtypes=REAL + INTEGER, x=x)
     shape = image_shape("x", x.shape)
     problem = _problem("adaptive_max_pool", x.dtype.name, shape, output_size)
-    y_shape = (*shape[:2], *problem.output)
-    results = {"y": (y_shape, problem.dtype), "indices": (y_shape, "int64")}
-    y, indices = execute(problem, {"x": x}, results, device=device)
+    y, indices = execute(problem, {"x": x}, device=device)
     return (y, indices) if return_indices else y
 
 

@@ -14,11 +14,12 @@ from clconv.ops.arguments import (
     per_axis,
     window_geometry,
 )
-from clconv.ops.arrays import Array
+from clconv.ops.arrays import Array, is_device_array
+from clconv.spec.dtypes import INTEGER, REAL
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import INDEX_LIMIT, Sizes
 from clconv.spec.layout import DimensionNumbers, permuted
-from clconv.spec.problem import ACTIVATIONS, ConvProblem, Direction
+from clconv.spec.problem import ACTIVATIONS, COMPUTED, ConvProblem, Direction
 from clconv.spec.rearrangement import check_padding_mode
 
 Convolution = ConvProblem | GeneralConvProblem
@@ -26,18 +27,20 @@ Convolution = ConvProblem | GeneralConvProblem
 
 def conv_problem(
     direction: Direction,
-    dtype: str,
+    operands: tuple[Array, Array],
     x_shape: Sizes,
     w_shape: Sizes,
     options: Mapping[str, Any],
     *,
     bias: bool = False,
+    **stored: Any,
 ) -> Convolution:
     """Check shapes and options against each other and state the problem.
 
     `options` are the public keywords: stride, padding, dilation, groups, flip, padding_mode,
-    dimension_numbers, activation, beta. A problem that has no option of the general kind is a
-    plain one.
+    dimension_numbers, activation, beta. `stored` are fields of a GeneralConvProblem: extra,
+    conjugate, accumulator, zero_points. A problem that has nothing of the general kind is a plain
+    one.
     """
     numbers = _numbers(x_shape, w_shape, options.get("dimension_numbers"))
     groups = integer("groups", options["groups"])
@@ -51,12 +54,18 @@ def conv_problem(
         raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
     mode = options.get("padding_mode", "zeros")
     check_padding_mode(mode, geometry.padding, geometry.input)
-    flip = bool(options["flip"])
-    activation = _activation(options.get("activation"))
-    beta = _real("beta", options.get("beta", 0))
-    if mode == "zeros" and numbers == DimensionNumbers.channels_first(geometry.rank):
+    dtype, second = (array.dtype.name for array in operands)
+    written: dict[str, Any] = {
+        "bias": bias,
+        "flip": bool(options["flip"]),
+        "activation": _activation(options.get("activation"), dtype),
+        "beta": _beta(options.get("beta", 0), dtype),
+    }
+    plain_layout = numbers == DimensionNumbers.channels_first(geometry.rank)
+    is_plain = mode == "zeros" and plain_layout and dtype == second and dtype in COMPUTED
+    if is_plain and not any(stored.values()):
         sizes = (x_shape[0], x_shape[1], w_shape[0], groups)
-        return ConvProblem(direction, dtype, *sizes, geometry, bias, flip, activation, beta)
+        return ConvProblem(direction, dtype, *sizes, geometry, **written)
     return GeneralConvProblem(
         direction,
         dtype,
@@ -70,16 +79,15 @@ def conv_problem(
         1,
         numbers,
         mode,
-        bias=bias,
-        flip=flip,
-        activation=activation,
-        beta=beta,
+        second_dtype=second if second != dtype else "",
+        **written,
+        **stored,
     )
 
 
 def general_problem(
     direction: Direction,
-    dtype: str,
+    operands: tuple[Array, Array],
     x_shape: Sizes,
     w_shape: Sizes,
     options: Mapping[str, Any],
@@ -119,6 +127,7 @@ def general_problem(
     left = tuple(size + low + high for size, (low, high) in zip(spread, pads, strict=True))
     if min(left) < 1:
         raise GeometryError(f"padding {pads} leaves {left} pixels of x {x_shape}")
+    dtype, second = (array.dtype.name for array in operands)
     try:
         return GeneralConvProblem(
             direction,
@@ -133,6 +142,7 @@ def general_problem(
             batch_groups,
             numbers,
             flip=bool(options["flip"]),
+            second_dtype=second if second != dtype else "",
         )
     except GeometryError as error:
         raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
@@ -144,13 +154,33 @@ def expect_dy(dy: Array, problem: Convolution) -> None:
     expect_shape("dy", dy.shape, problem.y_shape, because)
 
 
-def _activation(name: Any) -> str:
+def checked_bias(bias: Array, problem: Convolution, because: str) -> Array:
+    """Return the bias if the problem can take it; numpy's integers in the type of the sums."""
+    wanted = problem.operands["bias"]
+    expect_shape("bias", bias.shape, wanted.shape, because)
+    if bias.dtype.name == wanted.dtype:
+        return bias
+    if is_device_array(bias):
+        raise TypeError(f"bias has dtype {bias.dtype.name}, but the sums have {wanted.dtype}")
+    return bias.astype(wanted.dtype)
+
+
+def _activation(name: Any, dtype: str) -> str:
     known = ACTIVATIONS[1:]
     if name is None:
         return ACTIVATIONS[0]
     if name not in known:
         raise ValueError(f"activation must be None or one of {', '.join(known)}; got {name!r}")
+    if dtype not in REAL:
+        raise TypeError(f"activation {name!r} takes {', '.join(REAL)}, not {dtype}")
     return str(name)
+
+
+def _beta(value: Any, dtype: str) -> float:
+    beta = _real("beta", value)
+    if dtype in INTEGER and not beta.is_integer():
+        raise ValueError(f"beta must be a whole number for integers, got {value!r}")
+    return beta
 
 
 def _real(name: str, value: Any) -> float:

@@ -10,8 +10,9 @@ from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
 from clconv.ops.indices import checked_indices
 from clconv.program.device import Device
+from clconv.spec.dtypes import ALL
 from clconv.spec.geometry import Sizes
-from clconv.spec.problem import IndexProblem
+from clconv.spec.images import IndexProblem
 
 
 def max_unpool(
@@ -38,17 +39,16 @@ def max_unpool(
     ------
     GeometryError, TypeError : shapes or arrays do not fit, or an index lies outside the plane
     """
-    (y,) = operands(y=y)
+    (y,) = operands(dtypes=ALL, y=y)
     shape = image_shape("y", y.shape)
     spatial = sizes("output_size", output_size)
     if len(spatial) != len(shape) - 2 or min(spatial) < 1:
         raise GeometryError(f"output_size {spatial} does not fit the spatial axes of y {shape}")
     indices = checked_indices(indices, "y", y, pixels=prod(spatial))
     expect_shape("indices", indices.shape, shape, f"y's {shape}")
-    planes = {"pixels": prod(spatial), "positions": prod(shape[2:])}
-    problem = IndexProblem("max_unpool", y.dtype.name, shape[0], shape[1], **planes)
-    results = {"y": ((*shape[:2], *spatial), problem.dtype)}
-    (x,) = execute(problem, {"x": y, "indices": indices}, results, device=device)
+    planes = (shape[0], shape[1], spatial, shape[2:])
+    problem = IndexProblem("max_unpool", y.dtype.name, *planes)
+    (x,) = execute(problem, {"x": y, "indices": indices}, device=device)
     return x
 
 
@@ -71,14 +71,13 @@ def max_unpool_backward(dx: Array, indices: Array, *, device: str | Device | Non
     ------
     GeometryError, TypeError : shapes or arrays do not fit, or an index lies outside the plane
     """
-    (dx,) = operands(dx=dx)
+    (dx,) = operands(dtypes=ALL, dx=dx)
     shape = image_shape("dx", dx.shape)
     indices = checked_indices(indices, "dx", dx, pixels=prod(shape[2:]))
     dy_shape = image_shape("indices", indices.shape)
     if len(dy_shape) != len(shape) or dy_shape[:2] != shape[:2]:
         raise GeometryError(f"indices {dy_shape} must have the batch and channels of dx {shape}")
-    planes = {"pixels": prod(shape[2:]), "positions": prod(dy_shape[2:])}
-    problem = IndexProblem("max_unpool_backward", dx.dtype.name, shape[0], shape[1], **planes)
-    results = {"y": (dy_shape, problem.dtype)}
-    (dy,) = execute(problem, {"x": dx, "indices": indices}, results, device=device)
+    planes = (shape[0], shape[1], shape[2:], dy_shape[2:])
+    problem = IndexProblem("max_unpool_backward", dx.dtype.name, *planes)
+    (dy,) = execute(problem, {"x": dx, "indices": indices}, device=device)
     return dy

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 Size3 = tuple[int, int, int]
-Argument = str | int | np.floating[Any]
+Argument = str | int | np.number[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,40 @@
-"""What is to be computed: frozen, hashable, printable descriptions.
+"""Plain convolution and what belongs to it: frozen, hashable, printable descriptions.
 
 A problem answers every question about sizes and cost and knows nothing of devices. It prints to
-one string, so that logs, tests and bug reports name a case the same way:
+one string, and `parse.py` reads it back, so that logs, tests and bug reports name a case the same
+way:
 
-    conv_fwd:f32:n8c64o128g1:i56x56:k3x3:s2x2:p1.1x1.1:d1x1
+    conv_fwd:f32:n8c64o128g1:i56x56:k3x3:s2:p1.1:d1
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, NamedTuple
 
 from clconv.errors import GeometryError, UnsupportedError
-from clconv.spec.dtypes import dtype_named
-from clconv.spec.geometry import INDEX_LIMIT, Geometry, Sizes
+from clconv.spec.dtypes import dtype_named, result_of_sum, summed
+from clconv.spec.geometry import Geometry, Sizes
+from clconv.spec.rearrangement import Rearrangement
+from clconv.spec.tensor import Tensor, refuse_long_indices
+from clconv.spec.text import geometry_text
 
 ACTIVATIONS = ("none", "relu", "leaky_relu", "relu6", "sigmoid", "tanh", "silu", "gelu")
+COMPUTED = ("float32", "float64", "int32", "int64")  # what convolution kernels are built for
 Direction = Literal["forward", "backward_data", "backward_weights"]
+DIRECTION_NAMES: dict[Direction, str] = {
+    "forward": "conv_fwd",
+    "backward_data": "conv_bwd_data",
+    "backward_weights": "conv_bwd_weights",
+}
+# direction -> the tensors that come in, and the one that goes out
+TENSORS: dict[Direction, tuple[tuple[str, str], str]] = {
+    "forward": (("x", "w"), "y"),
+    "backward_data": (("dy", "w"), "dx"),
+    "backward_weights": (("x", "dy"), "dw"),
+}
 
 
 class Gemm(NamedTuple):
@@ -26,14 +43,6 @@ class Gemm(NamedTuple):
     m: int
     n: int
     k: int
-
-
-def _refuse_long_indices(**shapes: Sizes) -> None:
-    for name, shape in shapes.items():
-        if prod(shape) >= INDEX_LIMIT:
-            raise UnsupportedError(
-                f"{name} {shape} has {prod(shape)} elements; kernels index fewer than 2**31"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,9 @@ class ConvProblem:
                 f"groups={self.groups} must divide both C={self.channels} of x"
                 f" and O={self.outputs} of w"
             )
-        dtype_named(self.dtype)
-        _refuse_long_indices(x=self.x_shape, w=self.w_shape, y=self.y_shape)
+        if self.dtype not in COMPUTED:
+            raise UnsupportedError(f"dtype {self.dtype} is not one of {', '.join(COMPUTED)}")
+        refuse_long_indices(x=self.x_shape, w=self.w_shape, y=self.y_shape)
 
     @property
     def x_shape(self) -> Sizes:
@@ -78,6 +88,30 @@ class ConvProblem:
     def y_shape(self) -> Sizes:
         """(N, O, *output)"""
         return (self.batch, self.outputs, *self.geometry.output)
+
+    def _tensor(self, name: str) -> Tensor:
+        shapes = {"x": self.x_shape, "w": self.w_shape, "y": self.y_shape}
+        return Tensor(shapes[name.removeprefix("d")], self.dtype)
+
+    @property
+    def operands(self) -> Mapping[str, Tensor]:
+        """Two out of x, w and dy, and the bias of what goes out."""
+        names, result = TENSORS[self.direction]
+        tensors = {name: self._tensor(name) for name in names}
+        if self.bias:
+            tensors["bias"] = Tensor(self._tensor(result).shape[1:2], self.dtype)
+        return tensors
+
+    @property
+    def results(self) -> Mapping[str, Tensor]:
+        """One out of y, dx and dw."""
+        result = TENSORS[self.direction][1]
+        return {result: self._tensor(result)}
+
+    @property
+    def plain(self) -> ConvProblem:
+        """Itself."""
+        return self
 
     @property
     def group_channels(self) -> int:
@@ -123,36 +157,21 @@ class ConvProblem:
         """Elements of the whole im2col matrix of all groups."""
         return self.channels * self.geometry.taps * self._places
 
+    def rearrangement(self, name: str) -> Rearrangement:
+        """Return that of an array which stays as it is."""
+        return Rearrangement.flat({**self.operands, **self.results}[name].shape)
+
     def __str__(self) -> str:
-        name = {v: k for k, v in _DIRECTION_NAMES.items()}[self.direction]
+        name, code = DIRECTION_NAMES[self.direction], dtype_named(self.dtype).code
         sizes = f"n{self.batch}c{self.channels}o{self.outputs}g{self.groups}"
+        return ":".join([name, code, sizes, geometry_text(self.geometry), *self.flags])
+
+    @property
+    def flags(self) -> list[str]:
+        """The end of the problem string."""
         flags = [flag for flag in ("bias", "flip") if getattr(self, flag)]
-        flags += [f"beta{self.beta:g}"] * (self.beta != 0)
-        flags += [self.activation] * (self.activation != "none")
-        return ":".join(
-            [name, dtype_named(self.dtype).code, sizes, format_geometry(self.geometry), *flags]
-        )
-
-
-_DIRECTION_NAMES: dict[str, Direction] = {
-    "conv_fwd": "forward",
-    "conv_bwd_data": "backward_data",
-    "conv_bwd_weights": "backward_weights",
-}
-
-
-def format_geometry(geometry: Geometry) -> str:
-    """Return `i56x56:k3x3:s2x2:p1.1x1.1:d1x1`: input, kernel, stride, padding, dilation."""
-
-    def sizes(values: Sizes) -> str:
-        return "x".join(map(str, values))
-
-    padding = "x".join(f"{low}.{high}" for low, high in geometry.padding)
-    text = (
-        f"i{sizes(geometry.input)}:k{sizes(geometry.kernel)}:s{sizes(geometry.stride)}"
-        f":p{padding}:d{sizes(geometry.dilation)}"
-    )
-    return text + ":ceil" * geometry.ceil_mode
+        flags += [f"beta{self.beta!r}"] * (self.beta != 0)
+        return flags + [self.activation] * (self.activation != "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,127 +185,27 @@ class BiasGradientProblem:
 
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
-        _refuse_long_indices(dy=(self.batch, self.outputs, self.positions))
+        refuse_long_indices(dy=(self.batch, self.outputs, self.positions))
+
+    @property
+    def operands(self) -> Mapping[str, Tensor]:
+        """dy, its space as one axis."""
+        return {"dy": Tensor((self.batch, self.outputs, self.positions), self.dtype)}
+
+    @property
+    def results(self) -> Mapping[str, Tensor]:
+        """db (O,)"""
+        return {"db": Tensor((self.outputs,), result_of_sum(self.dtype))}
+
+    @property
+    def plain(self) -> BiasGradientProblem:
+        """The same in the type that sums are formed in."""
+        return replace(self, dtype=summed(self.dtype))
+
+    def rearrangement(self, name: str) -> Rearrangement:
+        """Return that of an array whose type alone changes."""
+        return Rearrangement.flat({**self.operands, **self.results}[name].shape)
 
     def __str__(self) -> str:
         code = dtype_named(self.dtype).code
         return f"conv_bwd_bias:{code}:n{self.batch}o{self.outputs}:i{self.positions}"
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnsProblem:
-    """im2col or its adjoint col2im: image (N, C, *input), columns (N, C*taps, positions)."""
-
-    direction: Literal["im2col", "col2im"]
-    dtype: str
-    batch: int
-    channels: int
-    geometry: Geometry
-
-    def __post_init__(self) -> None:
-        dtype_named(self.dtype)
-        _refuse_long_indices(x=self.image_shape, columns=self.columns_shape)
-
-    @property
-    def image_shape(self) -> Sizes:
-        """(N, C, *input)"""
-        return (self.batch, self.channels, *self.geometry.input)
-
-    @property
-    def columns_shape(self) -> Sizes:
-        """(N, C*taps, positions)"""
-        return (self.batch, self.channels * self.geometry.taps, self.geometry.positions)
-
-    def __str__(self) -> str:
-        code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
-        return f"{self.direction}:{code}:{shape}:{format_geometry(self.geometry)}"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolProblem:
-    """Max or average pooling of x (N, C, *input), or the adjoint of average pooling."""
-
-    operator: Literal["max_pool", "avg_pool", "avg_pool_backward"]
-    dtype: str
-    batch: int
-    channels: int
-    geometry: Geometry
-    count_include_pad: bool = True
-    divisor: int = 0  # of every window; 0: counted
-
-    def __post_init__(self) -> None:
-        dtype_named(self.dtype)
-        _refuse_long_indices(x=self.x_shape, y=self.y_shape)
-
-    @property
-    def x_shape(self) -> Sizes:
-        """(N, C, *input)"""
-        return (self.batch, self.channels, *self.geometry.input)
-
-    @property
-    def y_shape(self) -> Sizes:
-        """(N, C, *output)"""
-        return (self.batch, self.channels, *self.geometry.output)
-
-    def __str__(self) -> str:
-        code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
-        text = f"{self.operator}:{code}:{shape}:{format_geometry(self.geometry)}"
-        text += ":exclude_pad" * (not self.count_include_pad)
-        return text + f":divisor{self.divisor}" * (self.divisor != 0)
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptivePoolProblem:
-    """Pooling of x (N, C, *input) into as many windows as asked for, or the average's adjoint."""
-
-    operator: Literal["adaptive_max_pool", "adaptive_avg_pool", "adaptive_avg_pool_backward"]
-    dtype: str
-    batch: int
-    channels: int
-    input: Sizes
-    output: Sizes
-
-    def __post_init__(self) -> None:
-        dtype_named(self.dtype)
-        for name in ("input", "output"):
-            _refuse_long_indices(**{name: (self.batch, self.channels, *getattr(self, name))})
-
-    def __str__(self) -> str:
-        code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
-        sizes = ("x".join(map(str, sizes)) for sizes in (self.input, self.output))
-        return "{}:{}:{}:i{}:o{}".format(self.operator, code, shape, *sizes)
-
-
-@dataclass(frozen=True, slots=True)
-class IndexProblem:
-    """What follows the indices of max pooling, between planes of `pixels` and of `positions`.
-
-    max_pool_backward adds dy (positions) at its index in dx (pixels); max_unpool puts y there;
-    max_unpool_backward takes dx from there.
-    """
-
-    operator: Literal["max_pool_backward", "max_unpool", "max_unpool_backward"]
-    dtype: str
-    batch: int
-    channels: int
-    pixels: int
-    positions: int
-
-    def __post_init__(self) -> None:
-        dtype_named(self.dtype)
-        planes = self.batch * self.channels
-        _refuse_long_indices(image=(planes, self.pixels), indices=(planes, self.positions))
-
-    def __str__(self) -> str:
-        code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
-        return f"{self.operator}:{code}:{shape}:i{self.pixels}:o{self.positions}"
-
-
-Problem = (
-    ConvProblem
-    | BiasGradientProblem
-    | ColumnsProblem
-    | PoolProblem
-    | AdaptivePoolProblem
-    | IndexProblem
-)

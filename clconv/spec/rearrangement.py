@@ -1,8 +1,8 @@
 """How an array as the user has it becomes the plain one that the algorithms know.
 
 Axes in any order become (N, C, *spatial); batch groups become channels; pixels are spread apart
-(input dilation), padded by zeros or by the image's own pixels, or cut off. See
-kernels_cl/rearrange/rearrange.cl for the formula, which this is the size sheet of.
+(input dilation), padded by zeros or by the image's own pixels, or cut off; complex numbers become
+real ones. See kernels_cl/rearrange/rearrange.cl for the formula, which this is the size sheet of.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from math import prod
 from clconv.errors import GeometryError
 from clconv.spec.geometry import Padding, Sizes, three_axes
 from clconv.spec.layout import permuted, strides_of
-from clconv.spec.problem import Problem
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+# How complex numbers become real ones. "beside": real and imaginary part as channels beside each
+# other. "matrix": a filter as the real matrix ((re, -im), (im, re)) that multiplies such channels.
+# Its transpose is the conjugate's, so that real adjoints are complex ones. "matrix_conjugate":
+# that of the conjugate.
+PARTS = ("", "beside", "matrix", "matrix_conjugate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Rearrangement:
     spread: Sizes
     padding: Padding
     mode: str = "zeros"
+    parts: str = ""  # of complex numbers, see PARTS
 
     @staticmethod
     def of(
@@ -41,6 +46,7 @@ class Rearrangement:
         spread: Sizes | None = None,
         padding: Padding | None = None,
         mode: str = "zeros",
+        parts: str = "",
     ) -> Rearrangement:
         """Describe an array of `shape` in `layout`; `plain_layout` has its letters in order."""
         batch, channels, *spatial = permuted(shape, layout, plain_layout)
@@ -60,7 +66,14 @@ class Rearrangement:
             ),
             padding or ((0, 0),) * rank,
             mode,
+            parts,
         )
+
+    @staticmethod
+    def flat(shape: Sizes, parts: str = "") -> Rearrangement:
+        """Describe an array that has no layout: a bias, the columns of im2col."""
+        one_row = (1, shape[0], prod(shape[1:])) if parts else (1, 1, prod(shape))
+        return Rearrangement.of(one_row, "NCW", "NCW", parts=parts)
 
     @property
     def plain_spatial(self) -> Sizes:
@@ -71,7 +84,12 @@ class Rearrangement:
     @property
     def plain_shape(self) -> Sizes:
         """(N, C, *spatial) of the plain array."""
-        return (self.batch, self.groups * self.channels, *self.plain_spatial)
+        rows, channels = self.batch, self.groups * self.channels
+        if self.parts:
+            channels *= 2
+        if self.parts.startswith("matrix"):
+            rows *= 2
+        return (rows, channels, *self.plain_spatial)
 
     @property
     def is_identity(self) -> bool:
@@ -82,6 +100,7 @@ class Rearrangement:
         return (
             all(size == 1 or step == plain for size, step, plain in strides)
             and self.plain_spatial == self.spatial
+            and not self.parts
             and all(low == 0 for low, _ in self.padding)
         )
 
@@ -98,34 +117,6 @@ class Rearrangement:
             *three_axes(self.spread, 1),
             *three_axes(low, 0),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One tensor of a problem that stands in another layout."""
-
-    name: str
-    c_type: str
-    itemsize_bytes: int
-    rearrangement: Rearrangement
-    is_result: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LaidOut:
-    """A problem between tensors that are moved from, or to, other layouts."""
-
-    problem: Problem
-    moves: tuple[Move, ...]
-
-    @property
-    def dtype(self) -> str:
-        """The element type that is computed in."""
-        return self.problem.dtype
-
-    def __str__(self) -> str:
-        moved = (f"{move.name}{move.rearrangement.strides}" for move in self.moves)
-        return f"{self.problem}:moved:{':'.join(moved)}"
 
 
 def check_padding_mode(mode: str, padding: Padding, input: Sizes) -> None:

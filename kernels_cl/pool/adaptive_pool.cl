@@ -7,7 +7,7 @@
  * Launch  adaptive_avg_pool, adaptive_max_pool: global (positions, planes, 1);
  *         adaptive_avg_pool_backward: global (pixels, planes, 1); each rounded up to local in its
  *         first axis; one work-item writes one element.
- * Macros  REAL: element type. EXACT_DIVIDE: see common/divide.clh.
+ * Macros  REAL: element type. LOWEST: below all of its numbers. EXACT_DIVIDE: see common/divide.clh.
  */
 #include "common/divide.clh"
 
@@ -49,14 +49,14 @@ kernel void adaptive_max_pool(global const REAL *x, global REAL *y, global long 
         return;
     const int p = l/(OH*OW), q = l/OW % OH, r = l % OW;
     x += plane*ID*IH*IW;
-    REAL best = -INFINITY;
+    REAL best = LOWEST;
     int where = -1;
     for (int d = first_of(p, ID, OD); d < behind_of(p, ID, OD); d++)
         for (int h = first_of(q, IH, OH); h < behind_of(q, IH, OH); h++)
             for (int w = first_of(r, IW, OW); w < behind_of(r, IW, OW); w++) {
                 const int at = (d*IH + h)*IW + w;
                 const REAL value = x[at];
-                if (where < 0 || value > best || isnan(value)) {
+                if (where < 0 || value > best || value != value) {
                     best = value;
                     where = at;
                 }

@@ -3,11 +3,11 @@
  *   y[b,c,l]     = max over t of x[b, c, pixel of tap t in window l], padding left out
  *   index[b,c,l] = that pixel's flat position in its plane: the first of equal ones; a NaN wins
  *                  over every number, the last NaN over the others. A window that touches no
- *                  pixel gives -infinity and -1.
+ *                  pixel gives LOWEST, -infinity, and -1.
  *
  * Launch  global (positions, planes, 1), rounded up to local in its first axis; one work-item
  *         writes one element.
- * Macros  REAL: element type. Window: see common/window.clh.
+ * Macros  REAL: element type. LOWEST: what an empty window gives. Window: see common/window.clh.
  */
 #include "common/window.clh"
 
@@ -20,7 +20,7 @@ kernel void max_pool(global const REAL *x, global REAL *y, global long *index, W
         return;
     const Place corner = corner_of(win, place_of(l, win.out));
     x += plane*pixels;
-    REAL best = -INFINITY;
+    REAL best = LOWEST;
     int where = -1;
     for (int t = 0; t < taps; t++) {
         const Place pixel = pixel_of(win, corner, place_of(t, win.filter));
@@ -28,7 +28,7 @@ kernel void max_pool(global const REAL *x, global REAL *y, global long *index, W
             continue;
         const int at = flat(pixel, win.in);
         const REAL value = x[at];
-        if (where < 0 || value > best || isnan(value)) {
+        if (where < 0 || value > best || value != value) {
             best = value;
             where = at;
         }

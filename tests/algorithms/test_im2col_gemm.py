@@ -14,7 +14,8 @@ from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.program.context import default_context
 from clconv.reference.shapes import CONV_SHAPES, DIRECTIONS
 from clconv.spec.geometry import Geometry
-from clconv.spec.problem import ConvProblem, PoolProblem
+from clconv.spec.images import PoolProblem
+from clconv.spec.problem import ConvProblem
 
 SHAPES = [
     CONV_SHAPES["edges"][name]
@@ -65,7 +66,8 @@ def test_any_limit_gives_the_same_bits(device, shape, direction):
         np.testing.assert_array_equal(cut, whole)
         assert len(cut_plan.launches) >= len(plan.launches)
         assert cut_plan.workspace_bytes <= plan.workspace_bytes
-    assert len(cut_plan.launches) > len(plan.launches) or plan.workspace_bytes <= 20000
+        # A chunk is a tile at least, which on a wide device may hold everything.
+        assert len(cut_plan.launches) > len(plan.launches) or cut_plan.workspace == plan.workspace
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -52,16 +52,16 @@ WRONG_CONV = {
     "algorithm": ({"algorithm": "magic"}, r"algorithm must be one of auto, depthwise, .* 'magic'"),
 }
 WRONG_TYPE = {
-    "integers": ({"x": X.astype(int)}, r"x has dtype int64; float32 and float64 are supported"),
-    "half": ({"w": W.astype(np.float16)}, r"w has dtype float16"),
-    "complex": ({"x": X.astype(complex)}, r"x has dtype complex128"),
-    "objects": ({"x": X.astype(object)}, r"x has dtype object"),
+    "integers": ({"x": X.astype(int)}, r"dtypes differ: x has int64, w has float32"),
+    "half": ({"w": W.astype(np.float16)}, r"dtypes differ: x has float32, w has float16"),
+    "complex": ({"x": X.astype(complex)}, r"dtypes differ: x has complex128"),
+    "objects": ({"x": X.astype(object)}, r"x has dtype object; float32, float64, float16, b"),
     "dtypes differ": ({"w": W.astype(float)}, r"dtypes differ: x has float32, w has float64"),
     "float stride": ({"stride": 1.5}, r"stride must be an integer, got 1.5"),
     "boolean groups": ({"groups": True}, r"groups must be an integer, got True"),
     "word for a stride": ({"stride": "two"}, r"stride must be a sequence of integers, got 'two'"),
     "float padding": ({"padding": ((0.5, 1), (1, 1))}, r"padding must be an integer, got 0.5"),
-    "no array": ({"x": None}, r"x has dtype object; float32 and float64 are supported"),
+    "no array": ({"x": None}, r"x has dtype object; float32, float64"),
     "device": ({"device": 3}, r"device must be a Device or a str, got int"),
 }
 

@@ -114,7 +114,11 @@ def test_wrong_arguments(device):
         ({"beta": 10**400, "out": out}, ValueError, "beta 10* is too large"),
         ({"beta": "1"}, TypeError, "beta must be a number, got '1'"),
         ({"out": out[..., :2]}, ValueError, r"out has shape \(1, 1, 2\), but the result has"),
-        ({"out": out.astype(float)}, TypeError, "out has dtype float64, but x has float32"),
+        (
+            {"out": out.astype(float)},
+            TypeError,
+            "out has dtype float64, but the result has float32",
+        ),
         ({"out": out.tolist()}, TypeError, "out must be a numpy array as x is, got list"),
         ({"out": frozen}, ValueError, "out is read-only"),
         ({"out": x[..., :3]}, ValueError, "out shares memory with x"),
