@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from clconv.ops.depthwise import depthwise_conv, separable_conv
     from clconv.ops.im2col import col2im, im2col
+    from clconv.ops.integer import conv_integer, qlinear_conv
     from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
     from clconv.ops.pool_adaptive import (
         adaptive_avg_pool,
@@ -69,6 +70,7 @@ _HOMES = {
     ),
     "clconv.ops.depthwise": ("depthwise_conv", "separable_conv"),
     "clconv.ops.im2col": ("col2im", "im2col"),
+    "clconv.ops.integer": ("conv_integer", "qlinear_conv"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
     "clconv.ops.pool_adaptive": (
         "adaptive_avg_pool",
@@ -106,6 +108,7 @@ __all__ = [
     "conv_general",
     "conv_general_backward_data",
     "conv_general_backward_weights",
+    "conv_integer",
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
@@ -118,6 +121,7 @@ __all__ = [
     "max_pool_backward",
     "max_unpool",
     "max_unpool_backward",
+    "qlinear_conv",
     "select_device",
     "separable_conv",
 ]

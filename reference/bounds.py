@@ -35,6 +35,14 @@ What K is.
   gamma_2K times the sum of |Re a*Re b| + |Im a*Im b| (or the mixed products). The two parts
   together are within sqrt(2)*gamma_2K times the sum of |a|*|b|, the magnitude conv(|x|, |w|).
 
+Storage in less.  float16 and bfloat16 are widened to float32, which is exact, and summed there; the
+sum is rounded to the stored dtype once, at the end. With e the bound of the float32 sum and u the
+stored dtype's roundoff, the result is off by at most
+
+    e + u*(|y_ref| + e) + t          t: half the distance of the smallest numbers, 2^-25 for float16
+
+and equals the exact sum, rounded once, where the float32 sum is exact: `stored_bound`.
+
 The reference rounds too, if less: with u' of its wide dtype, by gamma'_K times the magnitude. And
 the magnitude is itself computed there, hence may be too small, by a factor of 1 - gamma'_K at the
 worst. So between a result in the dtype under test and the reference there may lie
@@ -56,6 +64,7 @@ Jeannerod & Rump, "Improved error bounds for inner products in floating-point ar
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +78,29 @@ def unit_roundoff(dtype: npt.DTypeLike) -> float:
     if dtype.name == "bfloat16":  # numpy does not know it: 8 bits of significand
         return 2.0**-8
     return float(np.finfo(dtype).eps) / 2
+
+
+def computed_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """The dtype that sums of `dtype` are formed in by what is under test."""
+    dtype = np.dtype(dtype)
+    return np.dtype(np.float32) if dtype.name in ("float16", "bfloat16") else dtype
+
+
+def stored_bound(allowed: npt.ArrayLike, expected: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
+    """`allowed`, the bound of a result, plus what its storage in `dtype` may add.
+
+    Parameters
+    ----------
+    allowed : array, the bound of the result before it is stored
+    expected : array, the reference's result
+    dtype : in which it is stored
+    """
+    allowed = np.asarray(allowed)
+    if computed_dtype(dtype) == np.dtype(dtype):
+        return allowed
+    half_step = 2.0**-25 if np.dtype(dtype) == np.float16 else 2.0**-134
+    last = unit_roundoff(dtype) * (abs(np.asarray(expected)) + allowed) + half_step
+    return np.where(allowed + abs(np.asarray(expected)) == 0, 0, allowed + last)
 
 
 def sum_growth(terms: int, dtype: npt.DTypeLike) -> float:
@@ -122,6 +154,9 @@ def exact_integer_limit(terms: int, dtype: npt.DTypeLike) -> int:
 
         terms * a * a <= 2^p    (p = 24 in float32, 53 in float64; an integer dtype: its maximum)
 
+    for a dtype that sums are formed in; float16 and bfloat16 are summed in float32. Of complex
+    numbers, both parts lie within [-a, a], and a product is two.
+
     Every partial sum, in every order, is then an integer within [-2^p, 2^p], and all those are in
     the dtype.
 
@@ -129,8 +164,12 @@ def exact_integer_limit(terms: int, dtype: npt.DTypeLike) -> int:
     ------
     ValueError : not even a = 1 is exact
     """
-    dtype = np.dtype(dtype)
-    largest = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else int(np.iinfo(dtype).max)
+    dtype = computed_dtype(dtype)
+    if dtype.kind in "iu":
+        largest = int(np.iinfo(dtype).max)
+    else:
+        largest = 2 ** (np.finfo(dtype).nmant + 1)
+        terms *= 2 if dtype.kind == "c" else 1  # real products in each part of a complex sum
     limit = math.isqrt(largest // max(terms, 1))
     if limit < 1:
         raise ValueError(f"terms={terms} products of integers are not always exact in {dtype}")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .arguments import conv_axes, conv_output_shape, pool_axes
 from .arrays import Array
-from .bounds import exact_integer_limit
+from .bounds import exact_integer_limit, unit_roundoff
 from .pool import divisors
 from .windows import Axes, Padding, PerAxis, counts, per_axis
 
@@ -252,6 +252,9 @@ class PoolShape:
         multiple = math.lcm(*map(int, divisors(self.axes, self.count_include_pad).flat))
         # terms*multiple products of integers up to a bound terms numbers up to multiple*a
         limit = min(exact_integer_limit(self.terms * multiple, dtype), 3)
+        limit = min(limit, int(1 / unit_roundoff(dtype)) // multiple)
+        if limit < 1:
+            raise ValueError(f"multiples of {multiple} are not always exact in {np.dtype(dtype)}")
         rng = np.random.default_rng(seed)
         x = _integers(rng, limit, self.x_shape, dtype) * multiple
         return PoolTensors(x, _integers(rng, limit, self.y_shape, dtype) * multiple)
@@ -290,8 +293,14 @@ def _format_axes(shape: ConvShape | PoolShape) -> str:
 def _integers(rng: np.random.Generator, limit: int, shape: Sizes, dtype: npt.DTypeLike) -> Array:
     """From -limit to limit, without zero: a term that is left out always shows."""
     sign = rng.choice([-1, 1], size=shape)
-    return (sign * rng.integers(1, limit, size=shape, endpoint=True)).astype(dtype)
+    values = sign * rng.integers(1, limit, size=shape, endpoint=True)
+    if np.dtype(dtype).kind == "c":
+        return (values + 1j * rng.integers(-limit, limit, size=shape, endpoint=True)).astype(dtype)
+    return values.astype(dtype)
 
 
 def _uniform(rng: np.random.Generator, shape: Sizes, dtype: npt.DTypeLike) -> Array:
-    return rng.uniform(-1, 1, size=shape).astype(dtype)
+    values = rng.uniform(-1, 1, size=shape)
+    if np.dtype(dtype).kind == "c":
+        return (values + 1j * rng.uniform(-1, 1, size=shape)).astype(dtype)
+    return values.astype(dtype)

@@ -9,10 +9,12 @@ from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.algorithms.pool import Pool
+from clconv.algorithms.quantize import quantized_plan
 from clconv.algorithms.rearrange import rearranged_plan
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
+from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.tensor import Problem
 
 # "auto" takes the first that does not refuse; direct comes last and takes every convolution.
@@ -42,6 +44,8 @@ def select(
     """
     if problem.dtype in ("float64", "complex128") and not device.fp64:
         raise UnsupportedError(f"{device} has no float64 arithmetic")
+    if isinstance(problem, QuantizedConvProblem):
+        return quantized_plan(problem, select(problem.sums, device, algorithm, limits))
     plain = problem.plain
     if plain != problem:
         return rearranged_plan(problem, select(plain, device, algorithm, limits))

@@ -33,7 +33,7 @@ class Call:
     def magnitude(self) -> tuple[Array, ...]:
         """Return the reference's results on absolute values: what rounding errors grow with."""
         absolute = [
-            abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+            abs(a) if isinstance(a, np.ndarray) and a.dtype.kind not in "iu" else a
             for a in self.arguments
         ]
         return _tuple(getattr(reference, self.name)(*absolute, **self.options))

@@ -25,6 +25,7 @@ class Operator:
     apply: Callable[[Backend, Any, Tensors], Any]
     has_algorithms: bool = False  # whether it takes `algorithm`
     serves: Callable[[Any], bool] = lambda shape: True
+    compares: bool = False  # elements, which complex numbers do not let
 
 
 CONVOLUTIONS = (
@@ -137,6 +138,7 @@ POOLINGS = (
     Operator(
         "max_pool",
         lambda f, s, t: f.max_pool(t["x"], s.kernel, return_indices=True, **s.max_keywords()),
+        compares=True,
     ),
     Operator(
         "max_pool_backward",
@@ -157,14 +159,19 @@ POOLINGS = (
 )
 
 
-def operators_of(shape: Shape) -> tuple[Operator, ...]:
-    """Return the operators that a shape can be put through."""
+def operators_of(shape: Shape, dtype: str) -> tuple[Operator, ...]:
+    """Return the operators that a shape can be put through in an element type."""
     table: tuple[Operator, ...] = POOLINGS
     if isinstance(shape, ConvShape):
         table = CONVOLUTIONS + DEPTHWISE + GENERAL
     elif isinstance(shape, TransposeShape):
         table = TRANSPOSED
-    return tuple(operator for operator in table if operator.serves(shape))
+    orders = not dtype.startswith("complex")
+    return tuple(
+        operator
+        for operator in table
+        if operator.serves(shape) and (orders or not operator.compares)
+    )
 
 
 def general_keywords(shape: ConvShape) -> dict[str, Any]:
@@ -207,7 +214,7 @@ def tensors_of(shape: Shape, dtype: str, kind: str, seed: int = 0) -> Tensors:
         tensors["pointwise"] = (signs if integer else rng.uniform(-1, 1, pointwise)).astype(dtype)
     elif isinstance(shape, PoolShape):
         _, tensors["indices"] = reference.max_pool(
-            tensors["x"], shape.kernel, return_indices=True, **shape.max_keywords()
+            tensors["x"].real, shape.kernel, return_indices=True, **shape.max_keywords()
         )
     return tensors
 

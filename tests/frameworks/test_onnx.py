@@ -7,11 +7,8 @@ from clconv.conformance.runner import DeviceBackend
 
 # Operators and element types that the reference defines and no kernel computes yet.
 NOT_YET = {
-    "ConvInteger": "integers",
-    "QLinearConv": "integers",
     "DeformConv": "deformable convolution",
     "LpPool": "p-norms",
-    "test_maxpool_2d_uint8": "integers",
 }
 
 

@@ -149,6 +149,9 @@ def test_average_pooling_is_within_the_bound():
         (2**22, "float32", 2),
         (1, "float64", 94906265),
         (9, "int8", 3),
+        (1, "float16", 4096),
+        (1, "bfloat16", 4096),
+        (2, "complex64", 2048),
     ],
 )
 def test_exact_integer_limit(terms, dtype, limit):
@@ -156,5 +159,6 @@ def test_exact_integer_limit(terms, dtype, limit):
 
 
 def test_no_exact_integers():
-    with pytest.raises(ValueError, match="terms=2049 products of integers"):
-        exact_integer_limit(2049, "float16")
+    terms = 2**24 + 1  # float16 is summed in float32
+    with pytest.raises(ValueError, match=f"terms={terms} products of integers"):
+        exact_integer_limit(terms, "float16")
