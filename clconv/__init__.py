@@ -43,6 +43,14 @@ if TYPE_CHECKING:
         global_avg_pool,
         global_max_pool,
     )
+    from clconv.ops.sizes import (
+        input_size,
+        kernel_size,
+        output_size,
+        problem,
+        problem_cost,
+        weight_shape,
+    )
     from clconv.ops.unpool import max_unpool, max_unpool_backward
     from clconv.program.device import Device, devices, select_device
 
@@ -78,6 +86,14 @@ _HOMES = {
         "adaptive_max_pool",
         "global_avg_pool",
         "global_max_pool",
+    ),
+    "clconv.ops.sizes": (
+        "input_size",
+        "kernel_size",
+        "output_size",
+        "problem",
+        "problem_cost",
+        "weight_shape",
     ),
     "clconv.ops.unpool": ("max_unpool", "max_unpool_backward"),
     "clconv.program.device": ("Device", "devices", "select_device"),
@@ -117,13 +133,19 @@ __all__ = [
     "global_avg_pool",
     "global_max_pool",
     "im2col",
+    "input_size",
+    "kernel_size",
     "max_pool",
     "max_pool_backward",
     "max_unpool",
     "max_unpool_backward",
+    "output_size",
+    "problem",
+    "problem_cost",
     "qlinear_conv",
     "select_device",
     "separable_conv",
+    "weight_shape",
 ]
 
 

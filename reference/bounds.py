@@ -71,6 +71,17 @@ import numpy.typing as npt
 
 from .arrays import Array, wide_dtype
 
+# name -> the steepest slope, and the ulps of the function itself; see `activation_bound`
+ACTIVATION_ERRORS = {
+    "relu": (1.0, 0),
+    "leaky_relu": (1.0, 3),
+    "relu6": (1.0, 0),
+    "sigmoid": (0.25, 8),
+    "tanh": (1.0, 6),
+    "silu": (1.1, 9),
+    "gelu": (1.13, 20),
+}
+
 
 def unit_roundoff(dtype: npt.DTypeLike) -> float:
     """u = 2^-p: the largest relative error of rounding to nearest in `dtype`; of its parts."""
@@ -101,6 +112,28 @@ def stored_bound(allowed: npt.ArrayLike, expected: npt.ArrayLike, dtype: npt.DTy
     half_step = 2.0**-25 if np.dtype(dtype) == np.float16 else 2.0**-134
     last = unit_roundoff(dtype) * (abs(np.asarray(expected)) + allowed) + half_step
     return np.where(allowed + abs(np.asarray(expected)) == 0, 0, allowed + last)
+
+
+def activation_bound(
+    allowed: npt.ArrayLike, linear: npt.ArrayLike, activation: str, dtype: npt.DTypeLike
+) -> Array:
+    """The bound of activation(y), where y may be off by `allowed`.
+
+    An error grows by the steepest slope of the function; the function adds the roundings of its
+    own arithmetic and what OpenCL C 1.2 (section 7.4) allows its parts, in ulps: exp 3, tanh 5,
+    erfc 16, division 2.5. These are of |y|, or of 1 where it is smaller.
+
+    Parameters
+    ----------
+    allowed : array, the bound of y
+    linear : array, y itself, before the activation
+    activation : a name out of `activations.py`
+    dtype : in which it was computed
+    """
+    slope, ulps = ACTIVATION_ERRORS[activation]
+    own = 2 * ulps * unit_roundoff(dtype) * np.maximum(abs(np.asarray(linear)), 1)
+    total: Array = slope * np.asarray(allowed) + own
+    return total
 
 
 def sum_growth(terms: int, dtype: npt.DTypeLike) -> float:

@@ -31,12 +31,22 @@ class Call:
         return _tuple(getattr(reference, self.name)(*self.arguments, **self.options))
 
     def magnitude(self) -> tuple[Array, ...]:
-        """Return the reference's results on absolute values: what rounding errors grow with."""
-        absolute = [
-            abs(a) if isinstance(a, np.ndarray) and a.dtype.kind not in "iu" else a
-            for a in self.arguments
-        ]
-        return _tuple(getattr(reference, self.name)(*absolute, **self.options))
+        """Return the reference's results on absolute values: what rounding errors grow with.
+
+        An activation is left out: see `reference.bounds.activation_bound`.
+        """
+        absolute = [_absolute(a) for a in self.arguments]
+        options = {name: _absolute(value) for name, value in self.options.items()}
+        if "beta" in options:
+            options["beta"] = abs(options["beta"])
+        options.pop("activation", None)
+        return _tuple(getattr(reference, self.name)(*absolute, **options))
+
+    def without_activation(self) -> Array:
+        """Return the reference's result before its activation."""
+        options = {name: value for name, value in self.options.items() if name != "activation"}
+        (y,) = _tuple(getattr(reference, self.name)(*self.arguments, **options))
+        return y
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -46,6 +56,8 @@ class Call:
 
     def terms(self) -> int:
         """Return how many roundings a term may meet; see clconv.reference.bounds. 0: exact."""
+        if self.dtype.kind in "iu":
+            return 0
         counts: dict[str, Callable[[], int]] = {
             "conv": self._conv_terms,
             "conv_backward_data": lambda: (
@@ -68,12 +80,20 @@ class Call:
             "max_pool_backward": lambda: int(self.arguments[0][0, 0].size),
             "avg_pool": lambda: self._window(1, self.arguments[0].ndim - 2),
             "avg_pool_backward": lambda: self._window(1, self.arguments[0].ndim - 2),
+            "adaptive_max_pool": lambda: 0,
+            "adaptive_avg_pool": lambda: self._adaptive(self.arguments[0], self.results[0]),
+            # As many windows touch a pixel as pixels would a window, the other way round.
+            "adaptive_avg_pool_backward": lambda: self._adaptive(*self.arguments, *self.results),
+            "global_max_pool": lambda: 0,
+            "global_avg_pool": lambda: int(self.arguments[0][0, 0].size),
+            "max_unpool": lambda: 0,
+            "max_unpool_backward": lambda: 0,
         }
         return counts[self.name]()
 
     def _conv_terms(self) -> int:
         has_bias = len(self.arguments) > 2 and self.arguments[2] is not None
-        return int(self.arguments[1][0].size) + has_bias
+        return int(self.arguments[1][0].size) + has_bias + ("beta" in self.options)
 
     def _transpose_terms(self) -> int:
         has_bias = len(self.arguments) > 2 and self.arguments[2] is not None
@@ -92,6 +112,12 @@ class Call:
         layout = numbers.split(",")[1].split("->")[0]
         spatial = (size for size, letter in zip(w.shape, layout, strict=True) if letter in "DHW")
         return int(prod(spatial))
+
+    def _adaptive(self, image: Array, other: Array) -> int:
+        """Return the most pixels of `image` in one of the other's windows."""
+        layout = self.options.get("layout") or "NC" + "DHW"[5 - image.ndim :]
+        sizes = zip(layout, image.shape, other.shape, strict=True)
+        return prod((n - 1) // out + 2 for axis, n, out in sizes if axis in "DHW")
 
     def _window(self, position: int, rank: int) -> int:
         kernel = np.broadcast_to(self.arguments[position], rank)
@@ -119,13 +145,19 @@ class Recorder:
         function = getattr(self._backend, name)
 
         def recorded(*arguments: Any, **options: Any) -> Any:
+            given = {n: v.copy() if n == "out" else v for n, v in options.items()}
             start = time.perf_counter()
             results = function(*arguments, **options)
             seconds = time.perf_counter() - start
-            self.log.append(Call(name, arguments, options, _tuple(results), seconds))
+            self.log.append(Call(name, arguments, given, _tuple(results), seconds))
             return results
 
         return recorded
+
+
+def _absolute(value: Any) -> Any:
+    """Return the absolute values of an array of numbers, and anything else as it is."""
+    return abs(value) if isinstance(value, np.ndarray) and value.dtype.kind not in "iu" else value
 
 
 def _tuple(results: Any) -> tuple[Array, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from clconv.conformance.calls import Array, Backend, Call
 from clconv.conformance.operators import Shape, Tensors, general_keywords, window_keywords
-from clconv.reference.bounds import computed_dtype, stored_bound, sum_bound
+from clconv.reference.bounds import activation_bound, computed_dtype, stored_bound, sum_bound
 from clconv.reference.shapes import ConvShape, PoolShape, TransposeShape
 
 
@@ -54,6 +54,9 @@ def check_bound(call: Call) -> Finding:
         call.results, call.expected(), call.magnitude(), strict=True
     ):
         allowed = sum_bound(magnitude, terms, computed)
+        if call.options.get("activation"):
+            linear, name = call.without_activation(), call.options["activation"]
+            allowed = activation_bound(allowed, linear, name, computed)
         findings.append(
             compare_within(actual, expected, stored_bound(allowed, expected, call.dtype))
         )

@@ -53,7 +53,7 @@ class DeviceBackend:
 
     def __getattr__(self, name: str) -> Any:
         options: dict[str, Any] = {"device": self.device}
-        if name.startswith(("conv", "depthwise")) and name != "conv_backward_bias":
+        if name.startswith(("conv", "depthwise", "qlinear")) and name != "conv_backward_bias":
             options["algorithm"] = self.algorithm
         return partial(getattr(clconv, name), **options)
 

@@ -1,4 +1,4 @@
-"""The command `clconv`: devices, demo, verify; the work of each is in a module of its own."""
+"""The command `clconv`: devices, demo, run, verify; the work of each is in a module of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clconv.errors import NoDeviceError
+from clconv.errors import NoDeviceError, UnsupportedError
 
 app = typer.Typer(
     help="Convolution on any OpenCL device, checked against a plain-Python definition.",
@@ -92,10 +92,36 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+def run(
+    problem: Annotated[
+        str,
+        typer.Argument(
+            help="A problem string, as CLCONV_LOG=problem prints them:"
+            " conv_fwd:f32:n8c64o128g1:i56x56:k3x3:s2:p1.1:d1",
+            metavar="STRING",
+        ),
+    ],
+    algorithm: Annotated[
+        str, typer.Option(help="auto, or an algorithm of convolutions by name.", metavar="NAME")
+    ] = "auto",
+    repeat: Annotated[int, typer.Option(help="Timed calls, at least.", min=1)] = 9,
+    device: DeviceOption = None,
+) -> None:
+    """Run one problem, check it against the reference, and time it.
+
+    On the default device, or on all that --device names. Exit status 1 if anything misses.
+    """
+    from clconv.frontends.run import run_problem
+
+    if not run_problem(console, problem, device, algorithm, repeat):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; an error that the user can mend is one message, no traceback."""
     try:
         app()
-    except (NoDeviceError, OSError) as error:  # OSError: a picture that cannot be read
+    except (NoDeviceError, UnsupportedError, ValueError, OSError) as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
         raise SystemExit(2) from None

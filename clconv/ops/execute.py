@@ -11,6 +11,7 @@ import pyopencl as cl
 
 from clconv.algorithms.registry import select
 from clconv.ops.arrays import Array, is_device_array, numpy_dtype, plain
+from clconv.ops.log import log_problem
 from clconv.program.context import BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
 from clconv.spec.tensor import Problem
@@ -47,6 +48,7 @@ def execute(
     UnsupportedError : the device or the named algorithm does not serve this problem
     MemoryError : the driver could not allocate
     """
+    log_problem(problem)
     first = next(iter(tensors.values()))
     if is_device_array(first):
         if device is not None:

@@ -12,7 +12,7 @@ from clconv.ops.arrays import Array, is_device_array, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import Convolution, checked_bias, conv_problem
 from clconv.program.device import Device
-from clconv.spec.dtypes import INTEGER
+from clconv.spec.dtypes import INTEGER, summed
 from clconv.spec.quantized import RESULTS, QuantizedConvProblem
 
 ACCUMULATORS = ("int32", "int64")
@@ -154,6 +154,7 @@ def _sums(
     accumulator: str,
     bias: bool = False,
 ) -> Convolution:
+    default = max(summed(array.dtype.name) for array in (x, w))  # int64 > int32
     return conv_problem(
         "forward",
         (x, w),
@@ -161,7 +162,7 @@ def _sums(
         w.shape,
         options | {"flip": False},
         bias=bias,
-        accumulator=accumulator,
+        accumulator="" if accumulator == default else accumulator,
         zero_points="".join(name[0] for name in zeros),
     )
 

@@ -91,7 +91,7 @@ def general_problem(
     x_shape: Sizes,
     w_shape: Sizes,
     options: Mapping[str, Any],
-) -> GeneralConvProblem:
+) -> Convolution:
     """State the problem of `conv_general`: padding may be negative, x dilated, batch in groups."""
     numbers = _numbers(x_shape, w_shape, options["dimension_numbers"])
     groups = integer("groups", options["groups"])
@@ -143,7 +143,7 @@ def general_problem(
             numbers,
             flip=bool(options["flip"]),
             second_dtype=second if second != dtype else "",
-        )
+        ).simplest
     except GeometryError as error:
         raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
 

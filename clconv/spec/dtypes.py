@@ -68,7 +68,16 @@ def summed(name: str) -> str:
 
 def compared(name: str) -> str:
     """Return the dtype in which elements are compared: integers as they are."""
+    if dtype_named(name).kind == "c":
+        raise UnsupportedError(f"{name} numbers have no order")
     return name if dtype_named(name).kind == "i" else summed(name)
+
+
+def averaged(name: str) -> str:
+    """Return the dtype in which means are formed."""
+    if dtype_named(name).kind == "i":
+        raise UnsupportedError(f"{name} numbers have no mean of their type")
+    return summed(name)
 
 
 def copied(name: str) -> str:

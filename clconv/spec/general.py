@@ -121,6 +121,17 @@ class GeneralConvProblem:
             self.beta,
         )
 
+    @property
+    def simplest(self) -> ConvProblem | GeneralConvProblem:
+        """The plain problem, if this one asks for nothing beyond it."""
+        plain = self.plain
+        is_plain = self._flags() == plain.flags and not self.second_dtype
+        return (
+            plain
+            if is_plain and (self.dtype, self.padding) == (plain.dtype, plain.geometry.padding)
+            else self
+        )
+
     def rearrangement(self, name: str) -> Rearrangement:
         """Return how a tensor becomes the plain one."""
         known = {"x": self.x, "w": self.w, "y": self.y}

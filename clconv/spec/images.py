@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal, Self
 
-from clconv.spec.dtypes import compared, copied, dtype_named, result_of_sum, summed
+from clconv.spec.dtypes import averaged, compared, copied, dtype_named, result_of_sum, summed
 from clconv.spec.geometry import Geometry, Sizes
 from clconv.spec.layout import SPATIAL_LETTERS, permuted, spatial_letters
 from clconv.spec.rearrangement import Rearrangement
@@ -30,7 +30,7 @@ class ImageProblem:
     layout: str = field(default="", kw_only=True)  # "" is channels first
 
     def __post_init__(self) -> None:
-        dtype_named(self.dtype)
+        _ = self._computed  # raises where the operator is not defined for the type
         tensors = {**self._inputs, **self._outputs}
         refuse_long_indices(**{name: tensor.shape for name, tensor in tensors.items()})
 
@@ -163,7 +163,8 @@ class PoolProblem(ImageProblem):
 
     @property
     def _computed(self) -> str:
-        return compared(self.dtype) if self.operator == "max_pool" else summed(self.dtype)
+        kind = compared if self.operator == "max_pool" else averaged
+        return kind(self.dtype)
 
     def __str__(self) -> str:
         exclude = "exclude_pad" * (not self.count_include_pad)
@@ -198,7 +199,7 @@ class AdaptivePoolProblem(ImageProblem):
 
     @property
     def _computed(self) -> str:
-        kind = compared if self.operator == "adaptive_max_pool" else summed
+        kind = compared if self.operator == "adaptive_max_pool" else averaged
         return kind(self.dtype)
 
     def __str__(self) -> str:

@@ -1,0 +1,236 @@
+"""From a problem, or its string, to the public call that states it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clconv.conformance.data import Tensors
+from clconv.errors import UnsupportedError
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.general import GeneralConvProblem
+from clconv.spec.geometry import Geometry
+from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.layout import DimensionNumbers
+from clconv.spec.problem import BiasGradientProblem, ConvProblem
+from clconv.spec.quantized import QuantizedConvProblem
+from clconv.spec.tensor import Problem
+
+Convolution = ConvProblem | GeneralConvProblem
+
+
+@dataclass(frozen=True, slots=True)
+class PublicCall:
+    """The name of a public function, and what it takes."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def on(self, backend: Any, **more: Any) -> Any:
+        """Call the function of that name."""
+        return getattr(backend, self.name)(*self.arguments, **self.options, **more)
+
+
+def call_of(problem: Problem, tensors: Tensors) -> PublicCall:
+    """Return the call that states `problem`, on tensors as `data_for` makes them.
+
+    Raises
+    ------
+    UnsupportedError : no public function states it, though kernels could solve it
+    """
+    return _CALLS[type(problem)](problem, tensors)
+
+
+def _window(geometry: Geometry, pool: bool = False) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "stride": geometry.stride,
+        "padding": geometry.padding,
+        "dilation": geometry.dilation,
+    }
+    # Every geometry is allowed in ONNX's semantics, and nothing else in them changes.
+    return options | ({"ceil_mode": geometry.ceil_mode, "semantics": "onnx"} if pool else {})
+
+
+def _conv_call(problem: Convolution, t: Tensors) -> PublicCall:
+    general = problem if isinstance(problem, GeneralConvProblem) else _generalised(problem)
+    if dtype_named(problem.dtype).kind == "i" and _is_integer_call(general):
+        return _integer_call(general, t)
+    biased = general.bias and general.direction == "backward_data"
+    if general.conjugate or general.extra or biased:
+        return _transpose_call(general, t)
+    options: dict[str, Any] = {
+        "stride": general.stride,
+        "padding": general.padding,
+        "dilation": general.dilation,
+        "groups": general.groups,
+        "flip": general.flip,
+        "dimension_numbers": str(general.dimension_numbers),
+    }
+    name = "conv"
+    if _needs_general(general):
+        if general.bias or general.activation != "none" or general.beta:
+            raise UnsupportedError(f"no public function states {problem}")
+        name = "conv_general"
+        options["input_dilation"] = general.input_dilation
+        options["batch_groups"] = general.batch_groups
+    else:
+        options["padding_mode"] = general.padding_mode
+    if general.direction == "backward_data":
+        options["input_shape"] = general.x_shape
+        return PublicCall(f"{name}_backward_data", (t["dy"], t["w"]), options)
+    if general.direction == "backward_weights":
+        options["weight_shape"] = general.w_shape
+        return PublicCall(f"{name}_backward_weights", (t["x"], t["dy"]), options)
+    if name == "conv_general":
+        return PublicCall(name, (t["x"], t["w"]), options)
+    if general.activation != "none":
+        options["activation"] = general.activation
+    if general.beta:
+        options |= {"beta": general.beta, "out": t["out"]}
+    return PublicCall(name, (t["x"], t["w"], t.get("bias")), options)
+
+
+def _generalised(problem: ConvProblem) -> GeneralConvProblem:
+    """Return the same problem, as a general one."""
+    geometry = problem.geometry
+    return GeneralConvProblem(
+        problem.direction,
+        problem.dtype,
+        problem.x_shape,
+        problem.w_shape,
+        geometry.stride,
+        geometry.padding,
+        (1,) * geometry.rank,
+        geometry.dilation,
+        problem.groups,
+        1,
+        DimensionNumbers.channels_first(geometry.rank),
+        bias=problem.bias,
+        flip=problem.flip,
+        activation=problem.activation,
+        beta=problem.beta,
+    )
+
+
+def _needs_general(problem: GeneralConvProblem) -> bool:
+    negative = min(map(min, problem.padding)) < 0
+    return max(problem.input_dilation) > 1 or problem.batch_groups > 1 or negative
+
+
+def _is_integer_call(problem: GeneralConvProblem) -> bool:
+    return bool(problem.accumulator or problem.zero_points)
+
+
+def _integer_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
+    options: dict[str, Any] = {
+        "stride": problem.stride,
+        "padding": problem.padding,
+        "dilation": problem.dilation,
+        "groups": problem.groups,
+        "accumulator": problem.plain.dtype,
+    }
+    if "x" in problem.zero_points:
+        options["x_zero_point"] = int(t["x_zero_point"][0])
+    if "w" in problem.zero_points:
+        options["w_zero_point"] = t["w_zero_point"]
+    return PublicCall("conv_integer", (t["x"], t["w"]), options)
+
+
+def _quantized_call(problem: QuantizedConvProblem, t: Tensors) -> PublicCall:
+    sums = problem.sums
+    general = sums if isinstance(sums, GeneralConvProblem) else _generalised(sums)
+    options = dict(_integer_call(general, t).options)
+    del options["accumulator"]
+    zeros = options.pop("x_zero_point", 0), options.pop("w_zero_point", 0)
+    scale = np.ldexp(t["mantissa"].astype(float), t["exponent"])
+    y_zero = np.dtype(problem.y_dtype).type(abs(int(t["y_zero_point"][0])))
+    arguments = (t["x"], 1.0, zeros[0], t["w"], scale, zeros[1], 1.0, y_zero, t.get("bias"))
+    return PublicCall("qlinear_conv", arguments, options)
+
+
+def _transpose_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
+    """Return a call of conv_transpose or an adjoint: its x is the y that conv would give."""
+    if _needs_general(problem) or problem.padding_mode != "zeros":
+        raise UnsupportedError(f"no public function states {problem}")
+    geometry, spatial = problem.plain.geometry, problem.y_shape[2:]
+    options: dict[str, Any] = {
+        "stride": problem.stride,
+        "padding": problem.padding,
+        "dilation": problem.dilation,
+        "groups": problem.groups,
+        "flip": problem.flip,
+        "output_padding": tuple(
+            size + sum(pads) - (n - 1) * step - extent
+            for size, pads, n, step, extent in zip(
+                problem.x_shape[2:],
+                problem.padding,
+                spatial,
+                problem.stride,
+                geometry.extent,
+                strict=True,
+            )
+        ),
+    }
+    if problem.direction == "backward_data":
+        return PublicCall("conv_transpose", (t["dy"], t["w"], t.get("bias")), options)
+    if problem.direction == "forward":
+        options["input_shape"] = problem.y_shape
+        return PublicCall("conv_transpose_backward_data", (t["x"], t["w"]), options)
+    options["weight_shape"] = problem.w_shape
+    return PublicCall("conv_transpose_backward_weights", (t["dy"], t["x"]), options)
+
+
+def _columns_call(problem: ColumnsProblem, t: Tensors) -> PublicCall:
+    geometry = problem.geometry
+    options = _window(geometry) | {"layout": problem.layout or None}
+    if problem.operator == "im2col":
+        return PublicCall("im2col", (t["x"], geometry.kernel), options)
+    return PublicCall("col2im", (t["x"], geometry.input, geometry.kernel), options)
+
+
+def _pool_call(problem: PoolProblem, t: Tensors) -> PublicCall:
+    geometry = problem.geometry
+    options = _window(geometry, pool=True) | {"layout": problem.layout or None}
+    if problem.operator == "max_pool":
+        options["return_indices"] = True
+        return PublicCall("max_pool", (t["x"], geometry.kernel), options)
+    options["count_include_pad"] = problem.count_include_pad
+    options["divisor_override"] = problem.divisor or None
+    if problem.operator == "avg_pool_backward":
+        options["input_shape"] = problem.results["y"].shape
+    return PublicCall(problem.operator, (t["x"], geometry.kernel), options)
+
+
+def _adaptive_call(problem: AdaptivePoolProblem, t: Tensors) -> PublicCall:
+    options: dict[str, Any] = {"layout": problem.layout or None}
+    if problem.operator == "adaptive_avg_pool_backward":
+        options["input_shape"] = problem.results["y"].shape
+        return PublicCall(problem.operator, (t["x"],), options)
+    if problem.operator == "adaptive_max_pool":
+        options["return_indices"] = True
+    return PublicCall(problem.operator, (t["x"], problem.output), options)
+
+
+def _index_call(problem: IndexProblem, t: Tensors) -> PublicCall:
+    options: dict[str, Any] = {"layout": problem.layout or None}
+    if problem.operator == "max_pool_backward":
+        options["input_shape"] = problem.results["y"].shape
+    elif problem.operator == "max_unpool":
+        options["output_size"] = problem.image
+    return PublicCall(problem.operator, (t["x"], t["indices"]), options)
+
+
+_CALLS: dict[type, Callable[[Any, Tensors], PublicCall]] = {
+    ConvProblem: _conv_call,
+    GeneralConvProblem: _conv_call,
+    QuantizedConvProblem: _quantized_call,
+    BiasGradientProblem: lambda problem, t: PublicCall("conv_backward_bias", (t["dy"],)),
+    ColumnsProblem: _columns_call,
+    PoolProblem: _pool_call,
+    AdaptivePoolProblem: _adaptive_call,
+    IndexProblem: _index_call,
+}
