@@ -9,7 +9,7 @@ import pytest
 from clconv import reference
 from clconv.algorithms import im2col_gemm
 from clconv.algorithms.base import Limits, default_limits
-from clconv.algorithms.gemm import Tile
+from clconv.algorithms.gemm import Tile, tile_for
 from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.program.context import default_context
 from clconv.reference.shapes import CONV_SHAPES, DIRECTIONS
@@ -65,7 +65,8 @@ def test_any_limit_gives_the_same_bits(device, shape, direction):
         np.testing.assert_array_equal(cut, whole)
         assert len(cut_plan.launches) >= len(plan.launches)
         assert cut_plan.workspace_bytes <= plan.workspace_bytes
-    assert len(cut_plan.launches) > len(plan.launches) or plan.workspace_bytes <= 20000
+    one_panel = shape.batch * problem.geometry.positions <= tile_for(device, "float32").nr
+    assert len(cut_plan.launches) > len(plan.launches) or plan.workspace_bytes <= 20000 or one_panel
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
