@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clconv.algorithms.base import Algorithm, Limits, default_limits
 from clconv.algorithms.bias_gradient import BiasGradient
+from clconv.algorithms.deform import deform_plan
 from clconv.algorithms.depthwise import Depthwise
 from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
@@ -13,6 +14,7 @@ from clconv.algorithms.rearrange import laid_out_plan, rearranged_plan
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
+from clconv.spec.deform import DeformProblem
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.problem import Problem
 from clconv.spec.rearrangement import LaidOut
@@ -28,7 +30,7 @@ def algorithm_names() -> tuple[str, ...]:
 
 
 def select(
-    problem: Problem | GeneralConvProblem | LaidOut,
+    problem: Problem | GeneralConvProblem | LaidOut | DeformProblem,
     device: Device,
     algorithm: str = "auto",
     limits: Limits | None = None,
@@ -36,7 +38,7 @@ def select(
     """Return the plan of the named algorithm, or of the first that serves.
 
     A general convolution's is that of its plain one, between rearrangements; so is that of any
-    problem in another layout.
+    problem in another layout. A deformable convolution has one way only.
 
     Raises
     ------
@@ -50,6 +52,8 @@ def select(
     if isinstance(problem, GeneralConvProblem):
         return rearranged_plan(problem, lambda plain: select(plain, device, algorithm, limits))
     limits = limits or default_limits(device)
+    if isinstance(problem, DeformProblem):
+        return deform_plan(problem, device, limits)
     if algorithm != "auto":
         chosen = _named(algorithm)
         reason = chosen.refuse(problem, device)

@@ -14,12 +14,13 @@ from clconv.algorithms.registry import select
 from clconv.ops.arrays import Array, is_device_array, plain
 from clconv.program.context import BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
+from clconv.spec.deform import DeformProblem
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Sizes
 from clconv.spec.problem import Problem as PlainProblem
 from clconv.spec.rearrangement import LaidOut
 
-Problem = PlainProblem | GeneralConvProblem | LaidOut
+Problem = PlainProblem | GeneralConvProblem | LaidOut | DeformProblem
 Results = Mapping[str, tuple[Sizes, str]]  # name -> shape, dtype
 
 

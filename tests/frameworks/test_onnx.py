@@ -9,7 +9,6 @@ from clconv.conformance.runner import DeviceBackend
 NOT_YET = {
     "ConvInteger": "integers",
     "QLinearConv": "integers",
-    "DeformConv": "deformable convolution",
     "LpPool": "p-norms",
     "test_maxpool_2d_uint8": "integers",
 }
