@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         conv_transpose_backward_data,
         conv_transpose_backward_weights,
     )
+    from clconv.ops.deform import deform_conv, deform_conv_backward
     from clconv.ops.depthwise import depthwise_conv, separable_conv
     from clconv.ops.im2col import col2im, im2col
     from clconv.ops.integer import conv_integer, qlinear_conv
@@ -76,6 +77,7 @@ _HOMES = {
         "conv_transpose_backward_data",
         "conv_transpose_backward_weights",
     ),
+    "clconv.ops.deform": ("deform_conv", "deform_conv_backward"),
     "clconv.ops.depthwise": ("depthwise_conv", "separable_conv"),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.integer": ("conv_integer", "qlinear_conv"),
@@ -128,6 +130,8 @@ __all__ = [
     "conv_transpose",
     "conv_transpose_backward_data",
     "conv_transpose_backward_weights",
+    "deform_conv",
+    "deform_conv_backward",
     "depthwise_conv",
     "devices",
     "global_avg_pool",

@@ -16,7 +16,7 @@ The other operators, each in terms of these:
 
     conv_transpose  scattering instead of gathering
     depthwise       as many groups as channels, and then a mixture of channels
-    deform          taps that lie anywhere, and between elements
+    deform          taps that lie anywhere, and between elements; deform_sampling: where, exactly
     integer         quantised numbers, exactly
     pool            the mean of every window
     pool_max        its largest element, where that was, and the way back

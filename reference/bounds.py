@@ -31,6 +31,20 @@ What K is.
   average of |x|. Its gradient: one division a share and K - 1 additions of shares. A
   multiplication by a rounded 1/K would be one term more.
 - Max pooling selects, and is exact.
+- A sample of a deformable convolution along R axes, v = sum over corners of weight*pixel: of the
+  two weights of an axis one is exact and the other rounded once (see `deform_sampling`), so that
+  the weight of a corner meets R roundings of its factors and R - 1 of its product; then come the
+  product with the pixel, at most 2^R - 1 additions, and the product with the mask: 2R + 2^R, by
+  `sample_roundings`. A slope has a factor less. They add to those of the sum v is a term of:
+
+      y          K + S                 K as in conv (with a bias one more), S = 2R + 2^R
+      dw         N*prod(out) + S
+      dmask      O/groups + D + S      for the column g = W^T dy, over the D = C/offset_groups
+      doffset    O/groups + D + S      channels that share an offset, and g*v itself
+      dx         O/groups + T*prod(out) + S      a sample has a pixel for a corner once at most
+
+  The magnitude of doffset takes the slopes without their signs:
+  `deform.deform_conv_backward_magnitude`. The others are the operations on absolute values.
 - Complex numbers: each part of a sum of K products is a real sum of 2K products, and lies within
   gamma_2K times the sum of |Re a*Re b| + |Im a*Im b| (or the mixed products). The two parts
   together are within sqrt(2)*gamma_2K times the sum of |a|*|b|, the magnitude conv(|x|, |w|).
@@ -180,6 +194,14 @@ def sum_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> Arr
     own = sum_growth(terms, wide)
     allowed = (sum_growth(terms, dtype) + own) / (1 - own)
     return np.asarray(magnitude, dtype=np.finfo(wide).dtype) * allowed
+
+
+def sample_roundings(rank: int) -> int:
+    """Roundings of an interpolated, masked pixel beyond those of the sum it is a term of.
+
+    2R + 2^R    for R = `rank` spatial axes; the module's text derives it
+    """
+    return 2 * rank + (1 << rank)
 
 
 def exact_integer_limit(terms: int, dtype: npt.DTypeLike) -> int:

@@ -23,8 +23,9 @@ In the gradients a sample v = x(...) takes the place of x[s_p + t*dilation]. Wit
 y is linear in x, in w and in the mask, and the three gradients are adjoint to it.
 
 Edge cases. An infinity or NaN in x reaches every sample in whose cell it is, even with weight zero:
-0*inf is NaN. Offsets have to be finite. A sample wholly outside is zero. A batch of no images is
-one again.
+0*inf is NaN. Offsets have to be finite, and may be huge. A sample wholly outside is zero. A batch
+of no images is one again. `deform_sampling` says how positions are split into corners and weights,
+for that is where digits could be lost.
 
 References
 ----------
@@ -35,37 +36,22 @@ ONNX operators, DeformConv-19.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import product
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import check_shape, conv_axes
+from .arguments import check_shape
 from .arrays import Array, widen
+from .deform_sampling import (
+    Sampling,
+    add_sample_adjoint,
+    masked,
+    over_channels,
+    sample,
+    sampling,
+)
 from .matrices import columns, from_tap_matrices, split_channels, tap_matrices
-from .windows import Axes, Padding, PerAxis, counts, taps
-
-
-class Sampling(NamedTuple):
-    """The checked problem: windows, groups, and every tensor in one dtype."""
-
-    axes: Axes
-    offset_groups: int
-    x: Array  # (N, C, *spatial)
-    w: Array  # (O, C/groups, *kernel)
-    offset: Array  # (N, offset_groups, taps, rank, *out)
-    mask: Array  # (N, offset_groups, taps, *out)
-
-
-class Corner(NamedTuple):
-    """One corner of the cell that each sample is in; arrays (N, offset_groups, *out)."""
-
-    inside: Array
-    at: tuple[Array, ...]  # an index per axis, 0 where outside
-    weight: Array
-    slopes: tuple[Array, ...]  # the weight's derivative along each axis
+from .windows import Padding, PerAxis, counts, taps
 
 
 def deform_conv(
@@ -100,7 +86,7 @@ def deform_conv(
 
     Raises
     ------
-    ValueError : the shapes do not fit
+    ValueError : the shapes do not fit, or an offset is not finite
     """
     problem = sampling(
         x,
@@ -151,7 +137,7 @@ def deform_conv_backward(
 
     Raises
     ------
-    ValueError : the shapes do not fit
+    ValueError : the shapes do not fit, or an offset is not finite
     """
     problem = sampling(
         x,
@@ -164,7 +150,63 @@ def deform_conv_backward(
         groups=groups,
         offset_groups=offset_groups,
     )
-    x, w, axes = problem.x, problem.w, problem.axes
+    dx, dw, doffset, dmask = gradients(problem, dy, groups)
+    return dx, dw, doffset, None if mask is None else dmask
+
+
+def deform_conv_backward_magnitude(
+    dy: npt.ArrayLike,
+    x: npt.ArrayLike,
+    w: npt.ArrayLike,
+    offset: npt.ArrayLike,
+    mask: npt.ArrayLike | None = None,
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+    offset_groups: int = 1,
+) -> tuple[Array, Array, Array, Array | None]:
+    """What the rounding errors of the gradients grow with: their sums, of absolute values.
+
+    `deform_conv_backward` of |dy|, |x|, |w| and |mask| is not enough: the slopes in doffset have
+    signs of their own, and are taken without them here.
+
+    Parameters
+    ----------
+    as in `deform_conv_backward`
+
+    Returns
+    -------
+    dx, dw, doffset, dmask : arrays as there, none negative
+    """
+    dy, x, w = (abs(np.asarray(each)) for each in (dy, x, w))
+    mask = None if mask is None else abs(np.asarray(mask))
+    problem = sampling(
+        x,
+        w,
+        offset,
+        mask,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        offset_groups=offset_groups,
+    )
+    dx, dw, doffset, dmask = gradients(problem, dy, groups, absolute=True)
+    return dx, dw, doffset, None if mask is None else dmask
+
+
+def gradients(
+    problem: Sampling, dy: npt.ArrayLike, groups: int, absolute: bool = False
+) -> tuple[Array, Array, Array, Array]:
+    """dx, dw, doffset and dmask; with `absolute`, by slopes without signs.
+
+    Raises
+    ------
+    ValueError : dy does not fit
+    """
+    x, w, axes, offset_groups = problem.x, problem.w, problem.axes, problem.offset_groups
     (dy,) = widen(dy)
     check_shape("dy", dy.shape, (x.shape[0], w.shape[0], *counts(axes)))
     vectors = columns(split_channels(dy, groups))
@@ -180,122 +222,9 @@ def deform_conv_backward(
         g = masked(g, problem, number)
         add_sample_adjoint(dx, g, problem, tap, number)
         for axis in range(len(axes)):
-            slope = sample(problem, tap, number, slope_along=axis)
+            slope = sample(problem, tap, number, slope_along=axis, absolute=absolute)
             doffset[:, :, number, axis] = over_channels(g * slope, offset_groups)
-    return (
-        dx,
-        from_tap_matrices(d_matrices),
-        doffset.reshape(np.shape(offset)),
-        None if mask is None else dmask.reshape(np.shape(mask)),
-    )
-
-
-def sampling(
-    x: npt.ArrayLike,
-    w: npt.ArrayLike,
-    offset: npt.ArrayLike,
-    mask: npt.ArrayLike | None,
-    *,
-    offset_groups: int,
-    **options: Any,
-) -> Sampling:
-    """The arguments of deform_conv, checked, in one wide floating dtype.
-
-    Raises
-    ------
-    ValueError : the shapes do not fit
-    """
-    axes = conv_axes(np.shape(x), np.shape(w), **options)
-    batch, channels = np.shape(x)[:2]
-    if offset_groups < 1 or channels % offset_groups:
-        raise ValueError(f"offset_groups={offset_groups} does not divide C={channels} of x")
-    tap_count, rank = math.prod(axis.taps for axis in axes), len(axes)
-    out = counts(axes)
-    if mask is None:
-        mask = np.ones((batch, offset_groups * tap_count, *out), dtype=bool)
-    x, w, offset, mask, _ = widen(x, w, offset, mask, np.zeros(0, np.float16))
-    if x.dtype.kind == "c":
-        raise ValueError("deform_conv takes no complex numbers")
-    check_shape("offset", offset.shape, (batch, offset_groups * tap_count * rank, *out))
-    check_shape("mask", mask.shape, (batch, offset_groups * tap_count, *out))
-    return Sampling(
-        axes,
-        offset_groups,
-        x,
-        w,
-        offset.reshape(batch, offset_groups, tap_count, rank, *out),
-        mask.reshape(batch, offset_groups, tap_count, *out),
-    )
-
-
-def corners(problem: Sampling, tap: Sequence[int], number: int) -> Iterator[Corner]:
-    """The corners of the cells in which tap `tap`, the `number`-th, lies in every window."""
-    axes, rank = problem.axes, len(problem.axes)
-    lows, fractions = [], []
-    for i, axis in enumerate(axes):
-        along = np.array(axis.starts) + tap[i] * axis.dilation
-        position = along.reshape(-1, *(1,) * (rank - 1 - i)) + problem.offset[:, :, number, i]
-        lows.append(np.floor(position).astype(np.int64))
-        fractions.append(position - lows[-1])
-    for corner in product((0, 1), repeat=rank):
-        at = [low + each for low, each in zip(lows, corner, strict=True)]
-        inside = np.ones(at[0].shape, dtype=bool)
-        for each, axis in zip(at, axes, strict=True):
-            inside &= (each >= 0) & (each < axis.size)
-        factors = [f if each else 1 - f for f, each in zip(fractions, corner, strict=True)]
-        slopes = tuple(
-            (1 if corner[i] else -1) * math.prod(factors[:i] + factors[i + 1 :])
-            for i in range(rank)
-        )
-        weight = math.prod(factors[1:], start=factors[0])
-        yield Corner(inside, tuple(np.where(inside, each, 0) for each in at), weight, slopes)
-
-
-def sample(
-    problem: Sampling, tap: Sequence[int], number: int, slope_along: int | None = None
-) -> Array:
-    """v, what every window has under a tap: (N, C, *out); or its derivative along an axis."""
-    x = by_offset_group(problem.x, problem.offset_groups)
-    out = counts(problem.axes)
-    v = np.zeros((*x.shape[:3], *out), x.dtype)
-    for corner in corners(problem, tap, number):
-        weight = corner.weight if slope_along is None else corner.slopes[slope_along]
-        values = x[cell_index(x.shape, corner)]
-        v += np.where(corner.inside, weight, 0)[:, :, None] * values
-    return v.reshape(*problem.x.shape[:2], *out)
-
-
-def add_sample_adjoint(
-    dx: Array, g: Array, problem: Sampling, tap: Sequence[int], number: int
-) -> None:
-    """Share g (N, C, *out) out to the elements of dx by the corners' weights."""
-    image = by_offset_group(dx, problem.offset_groups)
-    g = by_offset_group(g, problem.offset_groups)
-    for corner in corners(problem, tap, number):
-        share = np.where(corner.inside, corner.weight, 0)[:, :, None] * g
-        np.add.at(image, cell_index(image.shape, corner), share)
-
-
-def cell_index(shape: Sequence[int], corner: Corner) -> tuple[Array, ...]:
-    """The index of a corner in an image (N, offset_groups, channels, *spatial), for all of out."""
-    rank = len(corner.at)
-    leading = np.ogrid[tuple(slice(size) for size in shape[:3])]
-    spread = (each.reshape(*each.shape, *(1,) * rank) for each in leading)
-    return (*spread, *(each[:, :, None] for each in corner.at))
-
-
-def by_offset_group(a: Array, offset_groups: int) -> Array:
-    """a (N, C, ...) as (N, offset_groups, C/offset_groups, ...), a view."""
-    return split_channels(a, offset_groups)
-
-
-def over_channels(a: Array, offset_groups: int) -> Array:
-    """a (N, C, *out) summed within every offset group: (N, offset_groups, *out)."""
-    total: Array = by_offset_group(a, offset_groups).sum(axis=2)
-    return total
-
-
-def masked(v: Array, problem: Sampling, number: int) -> Array:
-    """v (N, C, *out), every offset group times its mask for the tap."""
-    groups = by_offset_group(v, problem.offset_groups)
-    return (groups * problem.mask[:, :, number][:, :, None]).reshape(v.shape)
+    batch, out = x.shape[0], counts(axes)
+    doffset = doffset.reshape(batch, math.prod(doffset.shape[1:4]), *out)
+    dmask = dmask.reshape(batch, math.prod(dmask.shape[1:3]), *out)
+    return dx, from_tap_matrices(d_matrices), doffset, dmask

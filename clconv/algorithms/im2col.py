@@ -1,7 +1,7 @@
 """Host side of kernels_cl/im2col: image patches to columns and back.
 
 `Im2col` is the algorithm behind the public `im2col` and `col2im`; the launches that unfold into
-GEMM panels and fold back from a product serve im2col_gemm.py.
+GEMM panels and fold back from a product serve gemm_jobs.py.
 """
 
 from __future__ import annotations
@@ -100,20 +100,20 @@ def col2im_launch(
     )
 
 
-def unfold_launch(problem: ConvProblem, kernel: str, nr: int, first: int, count: int) -> Launch:
+def unfold_launch(problem: ConvProblem, way: str, nr: int, first: int, count: int) -> Launch:
     """Unfold columns [first, first + count) of X-hat into panels of `nr` columns or rows.
 
-    `kernel` is "im2col_columns" (columns beside each other in a panel) or "im2col_rows".
+    `way` is what lies beside each other in a panel: "columns" or "rows".
     """
     geometry, channels = problem.geometry, problem.group_channels
-    if kernel == "im2col_columns":
+    if way == "columns":
         block, size = CHANNEL_BLOCK, (panels(count, nr), panels(channels, CHANNEL_BLOCK))
     else:
         rows = channels * geometry.taps
         block, size = COLUMN_BLOCK, (panels(rows, nr), panels(count, COLUMN_BLOCK))
     return Launch(
         source="im2col/panels.cl",
-        kernel=kernel,
+        kernel=f"im2col_{way}",
         macros={**_macros(problem.dtype, geometry), "NR": nr},
         global_size=(*size, problem.groups),
         local_size=(1, 1, 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clconv.algorithms.base import Algorithm, Limits, default_limits
 from clconv.algorithms.bias_gradient import BiasGradient
+from clconv.algorithms.deform import deform_plan
 from clconv.algorithms.depthwise import Depthwise
 from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
@@ -14,6 +15,7 @@ from clconv.algorithms.rearrange import rearranged_plan
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
+from clconv.spec.deform import DeformProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.tensor import Problem
 
@@ -50,6 +52,8 @@ def select(
     if plain != problem:
         return rearranged_plan(problem, select(plain, device, algorithm, limits))
     limits = limits or default_limits(device)
+    if isinstance(problem, DeformProblem):
+        return deform_plan(problem, device, limits)
     if algorithm != "auto":
         chosen = _named(algorithm)
         reason = chosen.refuse(problem, device)

@@ -46,6 +46,11 @@ def operands(*, dtypes: tuple[str, ...] = REAL + COMPLEX, **named: Any) -> tuple
     return tuple(given.get(name) for name in named)
 
 
+def dtypes_of(first: Array, second: Array) -> tuple[str, str]:
+    """Return the names of both dtypes."""
+    return first.dtype.name, second.dtype.name
+
+
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """Return numpy's dtype; bfloat16 is that of the package ml_dtypes."""
     if name == "bfloat16":

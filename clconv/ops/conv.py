@@ -13,7 +13,7 @@ from typing import Any
 
 from clconv.errors import GeometryError
 from clconv.ops.arguments import Axes, PaddingLike, image_shape, sizes
-from clconv.ops.arrays import Array, check_out, operands
+from clconv.ops.arrays import Array, check_out, dtypes_of, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import checked_bias, conv_problem, expect_dy
 from clconv.program.device import Device
@@ -96,7 +96,7 @@ def conv(
     }
     options |= {"activation": activation, "beta": beta}
     with_bias = bias is not None
-    problem = conv_problem("forward", (x, w), x.shape, w.shape, options, bias=with_bias)
+    problem = conv_problem("forward", dtypes_of(x, w), x.shape, w.shape, options, bias=with_bias)
     tensors = {"x": x, "w": w}
     if bias is not None:
         tensors["bias"] = checked_bias(bias, problem, f"filters w {w.shape}")
@@ -173,7 +173,7 @@ def conv_backward_data(
         "padding_mode": padding_mode,
         "dimension_numbers": dimension_numbers,
     }
-    problem = conv_problem("backward_data", (dy, w), x_shape, w.shape, options)
+    problem = conv_problem("backward_data", dtypes_of(dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
     tensors = {"dy": dy, "w": w}
     (dx,) = execute(problem, tensors, device=device, algorithm=algorithm)
@@ -227,7 +227,7 @@ def conv_backward_weights(
         "padding_mode": padding_mode,
         "dimension_numbers": dimension_numbers,
     }
-    problem = conv_problem("backward_weights", (x, dy), x.shape, w_shape, options)
+    problem = conv_problem("backward_weights", dtypes_of(x, dy), x.shape, w_shape, options)
     expect_dy(dy, problem)
     tensors = {"x": x, "dy": dy}
     (dw,) = execute(problem, tensors, device=device, algorithm=algorithm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clconv.ops.arguments import Axes, PaddingLike, image_shape, sizes
-from clconv.ops.arrays import Array, operands
+from clconv.ops.arrays import Array, dtypes_of, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import expect_dy, general_problem
 from clconv.program.device import Device
@@ -67,7 +67,7 @@ def conv_general(
         "dimension_numbers": dimension_numbers,
         "flip": flip,
     }
-    problem = general_problem("forward", (x, w), x.shape, w.shape, options)
+    problem = general_problem("forward", dtypes_of(x, w), x.shape, w.shape, options)
     (y,) = execute(problem, {"x": x, "w": w}, device=device, algorithm=algorithm)
     return y
 
@@ -118,7 +118,7 @@ def conv_general_backward_data(
         "flip": flip,
     }
     x_shape = image_shape("input_shape", input_shape)
-    problem = general_problem("backward_data", (dy, w), x_shape, w.shape, options)
+    problem = general_problem("backward_data", dtypes_of(dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
     (dx,) = execute(problem, {"dy": dy, "w": w}, device=device, algorithm=algorithm)
     return dx
@@ -171,7 +171,7 @@ def conv_general_backward_weights(
         "flip": flip,
     }
     w_shape = sizes("weight_shape", weight_shape)
-    problem = general_problem("backward_weights", (x, dy), x.shape, w_shape, options)
+    problem = general_problem("backward_weights", dtypes_of(x, dy), x.shape, w_shape, options)
     expect_dy(dy, problem)
     (dw,) = execute(problem, {"x": x, "dy": dy}, device=device, algorithm=algorithm)
     return dw

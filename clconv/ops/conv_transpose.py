@@ -19,7 +19,7 @@ from clconv.ops.arguments import (
     per_axis,
     sizes,
 )
-from clconv.ops.arrays import Array, operands
+from clconv.ops.arrays import Array, dtypes_of, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import Convolution, checked_bias, conv_problem
 from clconv.program.device import Device
@@ -81,7 +81,7 @@ def conv_transpose(
         "flip": flip,
     }
     with_bias = bias is not None
-    problem = _problem("backward_data", (x, w), x.shape, w.shape, options, with_bias)
+    problem = _problem("backward_data", dtypes_of(x, w), x.shape, w.shape, options, with_bias)
     tensors = {"dy": x, "w": w}
     if bias is not None:
         because = f"filters w {w.shape} with groups={groups}"
@@ -131,7 +131,7 @@ def conv_transpose_backward_data(
         "flip": flip,
     }
     shape = image_shape("input_shape", input_shape)
-    problem = _problem("forward", (dy, w), shape, w.shape, options)
+    problem = _problem("forward", dtypes_of(dy, w), shape, w.shape, options)
     because = f"input_shape {shape}, w {w.shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
     (dx,) = execute(problem, {"x": dy, "w": w}, device=device, algorithm=algorithm)
@@ -181,7 +181,7 @@ def conv_transpose_backward_weights(
         "flip": flip,
     }
     w_shape = sizes("weight_shape", weight_shape)
-    problem = _problem("backward_weights", (dy, x), x.shape, w_shape, options)
+    problem = _problem("backward_weights", dtypes_of(dy, x), x.shape, w_shape, options)
     because = f"x {x.shape}, weight_shape {w_shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
     tensors = {"x": dy, "dy": x}
@@ -191,7 +191,7 @@ def conv_transpose_backward_weights(
 
 def _problem(
     direction: Direction,
-    operands: tuple[Array, Array],
+    dtypes: tuple[str, str],
     shape: Sizes,
     w_shape: Sizes,
     options: dict[str, Any],
@@ -211,8 +211,8 @@ def _problem(
     x_shape = (shape[0], w_shape[1] * groups, *output)
     conv_options["groups"] = groups
     # The adjoint of conv conjugates w; to transpose does not.
-    stored: dict[str, Any] = {"conjugate": operands[0].dtype.name in COMPLEX}
-    given = (direction, operands, x_shape, w_shape, conv_options)
+    stored: dict[str, Any] = {"conjugate": dtypes[0] in COMPLEX}
+    given = (direction, dtypes, x_shape, w_shape, conv_options)
     problem = conv_problem(*given, bias=bias, **stored)
     # An output_padding of the stride or more makes room for windows that x has no pixels for; they
     # are zeros, and then the result is the adjoint of no convolution, but still of this.

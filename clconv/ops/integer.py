@@ -8,7 +8,7 @@ import numpy as np
 
 from clconv.errors import GeometryError
 from clconv.ops.arguments import Axes, PaddingLike
-from clconv.ops.arrays import Array, is_device_array, operands
+from clconv.ops.arrays import Array, dtypes_of, is_device_array, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import Convolution, checked_bias, conv_problem
 from clconv.program.device import Device
@@ -157,7 +157,7 @@ def _sums(
     default = max(summed(array.dtype.name) for array in (x, w))  # int64 > int32
     return conv_problem(
         "forward",
-        (x, w),
+        dtypes_of(x, w),
         x.shape,
         w.shape,
         options | {"flip": False},

@@ -27,7 +27,7 @@ Convolution = ConvProblem | GeneralConvProblem
 
 def conv_problem(
     direction: Direction,
-    operands: tuple[Array, Array],
+    dtypes: tuple[str, str],
     x_shape: Sizes,
     w_shape: Sizes,
     options: Mapping[str, Any],
@@ -37,10 +37,10 @@ def conv_problem(
 ) -> Convolution:
     """Check shapes and options against each other and state the problem.
 
-    `options` are the public keywords: stride, padding, dilation, groups, flip, padding_mode,
-    dimension_numbers, activation, beta. `stored` are fields of a GeneralConvProblem: extra,
-    conjugate, accumulator, zero_points. A problem that has nothing of the general kind is a plain
-    one.
+    `dtypes` are those of the two operands, `options` the public keywords: stride, padding,
+    dilation, groups, flip, padding_mode, dimension_numbers, activation, beta. `stored` are fields
+    of a GeneralConvProblem: extra, conjugate, accumulator, zero_points. A problem that has nothing
+    of the general kind is a plain one.
     """
     numbers = _numbers(x_shape, w_shape, options.get("dimension_numbers"))
     groups = integer("groups", options["groups"])
@@ -54,7 +54,7 @@ def conv_problem(
         raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
     mode = options.get("padding_mode", "zeros")
     check_padding_mode(mode, geometry.padding, geometry.input)
-    dtype, second = (array.dtype.name for array in operands)
+    dtype, second = dtypes
     written: dict[str, Any] = {
         "bias": bias,
         "flip": bool(options["flip"]),
@@ -87,7 +87,7 @@ def conv_problem(
 
 def general_problem(
     direction: Direction,
-    operands: tuple[Array, Array],
+    dtypes: tuple[str, str],
     x_shape: Sizes,
     w_shape: Sizes,
     options: Mapping[str, Any],
@@ -127,7 +127,7 @@ def general_problem(
     left = tuple(size + low + high for size, (low, high) in zip(spread, pads, strict=True))
     if min(left) < 1:
         raise GeometryError(f"padding {pads} leaves {left} pixels of x {x_shape}")
-    dtype, second = (array.dtype.name for array in operands)
+    dtype, second = dtypes
     try:
         return GeneralConvProblem(
             direction,

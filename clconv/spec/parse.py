@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from clconv.errors import GeometryError
-from clconv.spec.dtypes import BY_CODE
+from clconv.spec.deform import DeformProblem
+from clconv.spec.dtypes import BY_CODE, summed
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Geometry, Padding, Sizes
 from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
 from clconv.spec.layout import DimensionNumbers, parse_layout, permuted
-from clconv.spec.problem import ACTIVATIONS, DIRECTION_NAMES, BiasGradientProblem
+from clconv.spec.problem import ACTIVATIONS, DIRECTION_NAMES, BiasGradientProblem, ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.rearrangement import PADDING_MODES
 from clconv.spec.tensor import Problem
@@ -175,6 +176,16 @@ def _quantized(fields: Fields) -> Problem:
     return QuantizedConvProblem(sums, BY_CODE[code].name)
 
 
+def _deform(fields: Fields) -> Problem:
+    offset_groups, has_mask = int(fields.matching(r"og(\d+)") or 1), fields.flag("mask")
+    stored, fields.name = fields.dtypes[0], fields.name.removeprefix("deform_")
+    fields.dtypes = [summed(stored)]
+    conv = _conv(fields)
+    if not isinstance(conv, ConvProblem):
+        raise ValueError(f"problem {fields.text!r}: deform_conv has no general form")
+    return DeformProblem(conv, offset_groups, has_mask, stored if stored != conv.dtype else "")
+
+
 def _bias_gradient(fields: Fields) -> Problem:
     (positions,) = fields.sizes("i", 1)
     return BiasGradientProblem(fields.dtypes[0], fields.size("n"), fields.size("o"), positions)
@@ -208,6 +219,7 @@ def _index(fields: Fields) -> Problem:
 
 _READERS: dict[str, Callable[[Fields], Problem]] = {
     **dict.fromkeys(DIRECTION_NAMES.values(), _conv),
+    **{f"deform_{name}": _deform for name in DIRECTION_NAMES.values()},
     "qlinear_conv": _quantized,
     "conv_bwd_bias": _bias_gradient,
     **dict.fromkeys(("im2col", "col2im"), _columns),

@@ -7,7 +7,6 @@ from clconv.conformance.runner import DeviceBackend
 
 # Operators and element types that the reference defines and no kernel computes yet.
 NOT_YET = {
-    "DeformConv": "deformable convolution",
     "LpPool": "p-norms",
 }
 

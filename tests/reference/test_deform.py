@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clconv.reference import conv, deform_conv, deform_conv_backward
+from clconv.reference.deform import deform_conv_backward_magnitude
 
 CASES = {
     "1d": ((2, 3, 9), (4, 3, 3), {"padding": 1, "stride": 2}),
@@ -78,6 +79,53 @@ def test_interpolation_and_its_edge():
     assert dmask is None
 
 
+def test_a_tiny_offset_keeps_its_weight():
+    """position = 5 + 1e-20 would be 5: the weight of the next element would be lost."""
+    x, w = np.array([[[0.0, 0, 0, 0, 1, 0, 1]]]), np.ones((1, 1, 1))
+    for tiny in (1e-20, -1e-20):
+        offset = np.full((1, 1, 7), tiny)
+        y = deform_conv(x, w, offset)
+        assert y[0, 0, 5] == np.longdouble(1e-20)
+        assert y[0, 0, 4] == y[0, 0, 6] == np.longdouble(1) - np.longdouble(1e-20)
+
+
+@pytest.mark.parametrize("huge", [3.0e9, -3.0e9, 1e30, -1e30])
+def test_huge_offsets_are_outside(huge):
+    x, w = np.ones((1, 1, 4)), np.ones((1, 1, 1))
+    y = deform_conv(x, w, np.full((1, 1, 4), huge))
+    assert not y.any()
+
+
+def test_an_infinity_reaches_only_the_samples_around_it():
+    x, w = np.array([[[np.inf, 1, 2, 3]]]), np.ones((1, 1, 1))
+    y = deform_conv(x, w, np.full((1, 1, 4), 1.0))
+    assert y.tolist() == [[[1, 2, 3, 0]]]
+    dy = np.array([[[0, 0, 0, np.inf]]])  # a sample that is outside
+    with np.errstate(invalid="ignore"):
+        dx, *_ = deform_conv_backward(dy, x, w, np.full((1, 1, 4), 1.0))
+    assert dx.tolist() == [[[0, 0, 0, 0]]]
+
+
+@EACH
+def test_magnitudes_are_of_absolute_values(x_shape, w_shape, keywords):
+    x, w, offset, mask, dy, _ = problem(x_shape, w_shape, keywords)
+    offset = offset / 4
+    arguments = (dy, x, w, offset, mask)
+    magnitudes = deform_conv_backward_magnitude(*arguments, **keywords)
+    absolute = [abs(each) for each in (dy, x, w)]
+    others = deform_conv_backward(*absolute, offset, abs(mask), **keywords)
+    for magnitude, gradient, other in zip(
+        magnitudes, deform_conv_backward(*arguments, **keywords), others, strict=True
+    ):
+        assert magnitude.shape == gradient.shape
+        assert (magnitude >= abs(gradient)).all()
+        assert (magnitude >= abs(other)).all()
+    for i in (0, 1, 3):
+        np.testing.assert_array_equal(magnitudes[i], others[i])
+    assert (magnitudes[2] > abs(others[2])).any()  # slopes of both signs
+    assert deform_conv_backward_magnitude(*arguments[:4], **keywords)[3] is None
+
+
 def test_integers_are_interpolated_too():
     y = deform_conv([[[4, 8]]], [[[1]]], [[[0.5, 0.5]]])
     assert y.tolist() == [[[6, 4]]]
@@ -93,6 +141,8 @@ def test_refuses():
         deform_conv(x, w, offset, offset_groups=3)
     with pytest.raises(ValueError, match="no complex numbers"):
         deform_conv(x * 1j, w, offset, padding=((1, 0), (0, 1)))
+    with pytest.raises(ValueError, match="offset has to be finite"):
+        deform_conv(x, w, offset * 0 + np.inf, padding=((1, 0), (0, 1)))
     with pytest.raises(ValueError, match=r"dy \(.* does not fit"):
         deform_conv_backward(dy[:, :1], x, w, offset, padding=((1, 0), (0, 1)))
 

@@ -109,7 +109,7 @@ def test_plain_problems_are_told_from_general_ones():
         ("conv_fwd:f32:n1c1o1g1:i5x5x5:k3x3x3:s1x2", "field 's' must have 1 or 3 entries"),
         ("conv_fwd:f32:n1c1o1g1:i5:k3:reluu", "nothing is known of reluu"),
         ("conv_fwd:f32:n1c1o1g0:i5:k3", "g a group"),
-        ("conv_fwd:f32:n1c1o1g1:i5:k9", "spans 9 pixels, more than the padded image"),
+        ("conv_fwd:f32:n1c1o1g1:i5:k9", r"spans \(9,\) pixels, more than the padded image"),
         ("max_pool:c64:n1c1:i5:k3", "complex64 numbers have no order"),
         ("avg_pool:i8:n1c1:i5:k3", "int8 numbers have no mean"),
         ("max_pool:f32:n1c1:i5x5:k3x3:NHC", "must name 4 axes once each"),
