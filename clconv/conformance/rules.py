@@ -30,12 +30,10 @@ class Finding:
 def check_bits(call: Call) -> Finding:
     """Hold a call to the reference's very values; the data has to be exact."""
     pairs = zip(call.results, call.expected(), strict=True)
-    return _worst(
-        [compare_bits(actual, _as_stored(actual, expected)) for actual, expected in pairs]
-    )
+    return _worst([compare_bits(actual, as_stored(actual, expected)) for actual, expected in pairs])
 
 
-def _as_stored(actual: Array, expected: Array) -> Array:
+def as_stored(actual: Array, expected: Array) -> Array:
     """Return `expected` rounded once, where the result is of a type that is stored only."""
     if computed_dtype(actual.dtype) == actual.dtype:
         return expected
