@@ -14,6 +14,7 @@ from clconv.ops.arrays import numpy_dtype
 from clconv.reference.arguments import pool_axes
 from clconv.reference.bounds import exact_integer_limit, unit_roundoff
 from clconv.reference.pool import divisors
+from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
 from clconv.spec.problem import ConvProblem
@@ -57,6 +58,8 @@ def _exact_limit(problem: Problem, multiple: int) -> int:
 def _terms(problem: Problem) -> int:
     """Return how many products an element of the result may have, one more for what is added."""
     plain = problem.plain
+    if isinstance(plain, DeformProblem):  # in quarters along each axis
+        return (plain.conv.terms + 1) * int(4**plain.conv.geometry.rank)
     if isinstance(plain, ConvProblem):
         return plain.terms + 1
     if isinstance(plain, PoolProblem | ColumnsProblem):
@@ -101,6 +104,8 @@ def _values(
     if name == "indices":
         assert isinstance(problem, IndexProblem)
         return rng.integers(-1, problem.pixels, shape)
+    if name == "offset":
+        return (rng.integers(-8, 9, shape) / 4).astype(numpy_dtype(dtype))
     kind = dtype_named(dtype).kind
     if kind == "i":
         info = np.iinfo(dtype)

@@ -10,6 +10,7 @@ import numpy as np
 
 from clconv.conformance.data import Tensors
 from clconv.errors import UnsupportedError
+from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Geometry
@@ -184,6 +185,26 @@ def _transpose_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
     return PublicCall("conv_transpose_backward_weights", (t["dy"], t["x"]), options)
 
 
+def _deform_call(problem: DeformProblem, t: Tensors) -> PublicCall:
+    """Return the forward call, or that of all gradients, of which the problem is a part."""
+    conv = problem.conv
+    options: dict[str, Any] = {
+        "stride": conv.geometry.stride,
+        "padding": conv.geometry.padding,
+        "dilation": conv.geometry.dilation,
+        "groups": conv.groups,
+        "offset_groups": problem.offset_groups,
+    }
+    if conv.flip or conv.activation != "none" or conv.beta:
+        raise UnsupportedError(f"no public function states {problem}")
+    if conv.direction == "forward":
+        arguments = (t["x"], t["w"], t["offset"], t.get("mask"), t.get("bias"))
+        return PublicCall("deform_conv", arguments, options)
+    w = t["w"] if "w" in t else np.zeros(conv.w_shape, t["x"].dtype)
+    arguments = (t["dy"], t["x"], w, t["offset"], t.get("mask"))
+    return PublicCall("deform_conv_backward", arguments, options)
+
+
 def _columns_call(problem: ColumnsProblem, t: Tensors) -> PublicCall:
     geometry = problem.geometry
     options = _window(geometry) | {"layout": problem.layout or None}
@@ -228,6 +249,7 @@ _CALLS: dict[type, Callable[[Any, Tensors], PublicCall]] = {
     ConvProblem: _conv_call,
     GeneralConvProblem: _conv_call,
     QuantizedConvProblem: _quantized_call,
+    DeformProblem: _deform_call,
     BiasGradientProblem: lambda problem, t: PublicCall("conv_backward_bias", (t["dy"],)),
     ColumnsProblem: _columns_call,
     PoolProblem: _pool_call,

@@ -14,6 +14,7 @@ import numpy as np
 
 from clconv.conformance.calls import Array, Backend, Call
 from clconv.conformance.operators import Shape, Tensors, general_keywords, window_keywords
+from clconv.conformance.terms import terms_of
 from clconv.reference.bounds import activation_bound, computed_dtype, stored_bound, sum_bound
 from clconv.reference.shapes import ConvShape, PoolShape, TransposeShape
 
@@ -43,15 +44,14 @@ def as_stored(actual: Array, expected: Array) -> Array:
 
 def check_bound(call: Call) -> Finding:
     """Hold a call to its derived error bound, element by element."""
-    terms = call.terms()
-    if terms == 0:
+    terms = terms_of(call)
+    if not any(terms):
         return check_bits(call)
     computed = computed_dtype(call.dtype)
     findings = []
-    for actual, expected, magnitude in zip(
-        call.results, call.expected(), call.magnitude(), strict=True
-    ):
-        allowed = sum_bound(magnitude, terms, computed)
+    results = zip(call.results, call.expected(), call.magnitude(), terms, strict=True)
+    for actual, expected, magnitude, count in results:
+        allowed = sum_bound(magnitude, count, computed)
         if call.options.get("activation"):
             linear, name = call.without_activation(), call.options["activation"]
             allowed = activation_bound(allowed, linear, name, computed)

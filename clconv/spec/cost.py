@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
+from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, PoolProblem
 from clconv.spec.problem import BiasGradientProblem, ConvProblem
@@ -40,7 +41,7 @@ def _bytes(tensor: Tensor) -> int:
 def _flops(problem: Problem) -> int:
     if isinstance(problem, QuantizedConvProblem):
         problem = problem.sums
-    plain = problem.plain
+    plain = problem.conv if isinstance(problem, DeformProblem) else problem.plain
     if isinstance(plain, ConvProblem):
         return plain.flops
     if isinstance(plain, BiasGradientProblem):
@@ -61,7 +62,7 @@ def _flops(problem: Problem) -> int:
 def _im2col_bytes(problem: Problem) -> int:
     if isinstance(problem, QuantizedConvProblem):
         problem = problem.sums
-    plain = problem.plain
+    plain = problem.conv if isinstance(problem, DeformProblem) else problem.plain
     if isinstance(plain, ConvProblem):
         return plain.im2col_elements * dtype_named(plain.dtype).itemsize_bytes
     if isinstance(problem, ColumnsProblem):

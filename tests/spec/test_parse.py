@@ -20,6 +20,8 @@ STRINGS = [
     "conv_bwd_data:c64:n1c2o4g2:i6:k3:s2:p0.1:d2:extra1:conj:bias",
     "conv_fwd:u8.i8:n1c2o4g2:i5x6:k3x2:s1:p0.0:d1:acci64:xzero:wzero",
     "qlinear_conv:u8.i8:n1c2o4g2:i5x6:k3x2:s1:p0.0:d1:acci32:wzero:bias:toi16",
+    "deform_conv_fwd:f32:n2c4o6g2:i7x6:k3x2:s1:p1.1:d1:bias:og2:mask",
+    "deform_conv_bwd_data:bf16:n1c4o2g1:i7:k3:s1:p0.0:d1:og1",
     "conv_bwd_bias:f16:n3o4:i35",
     "im2col:i8:n1c2:i5x6:k3x2:s1:p0.0:d1:NHWC",
     "col2im:c128:n1c2:i5:k3:s1:p1.0:d1",
