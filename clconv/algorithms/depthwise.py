@@ -9,8 +9,11 @@ from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
 from clconv.program.plan import Argument, Launch, Plan
+from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
+
+MAX_LANES = 16  # of a vector
 
 
 class Depthwise:
@@ -24,6 +27,11 @@ class Depthwise:
             return "depthwise solves convolutions only"
         if problem.group_channels != 1:
             return f"depthwise needs one channel a group, not C/groups={problem.group_channels}"
+        # A vector's lanes go on past the last window, whether they are kept or not.
+        geometry = problem.geometry
+        furthest = (geometry.output[-1] + MAX_LANES) * geometry.stride[-1] + geometry.extent[-1]
+        if furthest >= INDEX_LIMIT:
+            return f"depthwise reads up to pixel {furthest} of a row; kernels index 2**31"
         return None
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
@@ -55,7 +63,7 @@ class Depthwise:
             kernel=f"depthwise_{p.direction}",
             macros={
                 **real_macros(p.dtype),
-                "VW": min(max(width, 4), 16),
+                "VW": min(max(width, 4), MAX_LANES),
                 **epilogue_macros(p),
                 **geometry.macros(),
             },

@@ -23,7 +23,7 @@ from clconv.spec.geometry import Geometry, Padding, Sizes
 from clconv.spec.layout import DimensionNumbers, permuted
 from clconv.spec.problem import DIRECTION_NAMES, TENSORS, ConvProblem, Direction
 from clconv.spec.rearrangement import Rearrangement
-from clconv.spec.tensor import Tensor
+from clconv.spec.tensor import Tensor, refuse_long_indices
 from clconv.spec.text import padding_text, sizes_text, steps_text
 
 
@@ -55,6 +55,9 @@ class GeneralConvProblem:
 
     def __post_init__(self) -> None:
         _ = self.plain  # which raises where something does not fit
+        # Plain tensors may be smaller: pixels that are cut off have to be indexed, too.
+        tensors = {**self.operands, **self.results}
+        refuse_long_indices(**{name: tensor.shape for name, tensor in tensors.items()})
 
     @property
     def _padding(self) -> tuple[Padding, Padding]:

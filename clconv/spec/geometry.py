@@ -84,6 +84,17 @@ class Geometry:
                 f"kernel {self.kernel} with dilation {self.dilation} spans {self.extent} pixels,"
                 f" more than the padded image {padded}"
             )
+        if max(self._ends) >= INDEX_LIMIT:  # with ceil_mode, windows overhang
+            raise UnsupportedError(
+                f"the last windows end {self._ends} pixels from the padded image's start, past the"
+                " index limit, 2**31"
+            )
+
+    @property
+    def _ends(self) -> Sizes:
+        """The last tap of the last window along each axis, from the low padding on."""
+        axes = zip(self.output, self.stride, self.extent, strict=True)
+        return tuple((n - 1) * step + extent for n, step, extent in axes)
 
     @property
     def rank(self) -> int:
