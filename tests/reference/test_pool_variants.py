@@ -135,6 +135,32 @@ def test_layouts(layout, name):
     )
 
 
+@pytest.mark.parametrize("layout", ["NHWC", "CHWN", "HWNC"])
+def test_layouts_of_adaptive_pooling_and_unpooling(layout):
+    axes = ["NCHW".index(each) for each in layout]
+    x = integers((2, 3, 5, 6)) * 1.0
+    y, indices = adaptive_max_pool(x, (2, 4), return_indices=True)
+    moved = [each.transpose(axes) for each in (x, y, indices)]
+    shape = moved[0].shape
+    for actual, expected in (
+        (adaptive_max_pool(moved[0], (2, 4), return_indices=True, layout=layout)[0], y),
+        (adaptive_max_pool(moved[0], (2, 4), return_indices=True, layout=layout)[1], indices),
+        (adaptive_avg_pool(moved[0], (2, 4), layout=layout), adaptive_avg_pool(x, (2, 4))),
+        (
+            adaptive_avg_pool_backward(moved[1], input_shape=shape, layout=layout),
+            adaptive_avg_pool_backward(y, input_shape=x.shape),
+        ),
+        (global_avg_pool(moved[0], layout=layout), global_avg_pool(x)),
+        (global_max_pool(moved[0], layout=layout), global_max_pool(x)),
+        (
+            max_unpool(*moved[1:], output_size=(5, 6), layout=layout),
+            max_unpool(y, indices, output_size=(5, 6)),
+        ),
+        (max_unpool_backward(moved[0], moved[2], layout=layout), max_unpool_backward(x, indices)),
+    ):
+        np.testing.assert_array_equal(actual, expected.transpose(axes))
+
+
 # unpooling
 
 
