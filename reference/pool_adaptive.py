@@ -169,10 +169,12 @@ def global_max_pool(x: npt.ArrayLike, *, layout: str | None = None) -> Array:
     return adaptive_max_pool(x, 1, layout=layout)
 
 
-def global_lp_pool(x: npt.ArrayLike, *, p: float = 2, signed: bool = False) -> Array:
+def global_lp_pool(
+    x: npt.ArrayLike, *, p: float = 2, signed: bool = False, layout: str | None = None
+) -> Array:
     """The p-norm of every channel plane: (N, C, 1, ...) in the wide dtype; see `lp_pool`."""
-    check_image("x", np.shape(x))
-    return lp_pool(x, np.shape(x)[2:], p=p, signed=signed)
+    window = permuted_shape(np.shape(x), *layout_of(layout, np.shape(x)))[2:]
+    return lp_pool(x, window, p=p, signed=signed, layout=layout)
 
 
 def output_sizes(x_shape: Sequence[int], output_size: PerAxis, name: str = "x") -> tuple[int, ...]:
