@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         global_avg_pool,
         global_max_pool,
     )
+    from clconv.ops.pool_lp import global_lp_pool, lp_pool, lp_pool_backward
     from clconv.ops.unpool import max_unpool, max_unpool_backward
     from clconv.program.device import Device, devices, select_device
 
@@ -77,6 +78,7 @@ _HOMES = {
         "global_avg_pool",
         "global_max_pool",
     ),
+    "clconv.ops.pool_lp": ("global_lp_pool", "lp_pool", "lp_pool_backward"),
     "clconv.ops.unpool": ("max_unpool", "max_unpool_backward"),
     "clconv.program.device": ("Device", "devices", "select_device"),
 }
@@ -112,8 +114,11 @@ __all__ = [
     "depthwise_conv",
     "devices",
     "global_avg_pool",
+    "global_lp_pool",
     "global_max_pool",
     "im2col",
+    "lp_pool",
+    "lp_pool_backward",
     "max_pool",
     "max_pool_backward",
     "max_unpool",

@@ -38,7 +38,8 @@ class Pool:
         return Plan(problem, self.name, (launch,))
 
 
-def _exact_divide(dtype: str, device: Device) -> int:
+def exact_divide(dtype: str, device: Device) -> int:
+    """Return the macro EXACT_DIVIDE: 1 where quotients and square roots are correctly rounded."""
     return int(device.rounds_division or dtype == "float64")
 
 
@@ -51,7 +52,7 @@ def _window_launch(problem: PoolProblem, device: Device) -> Launch:
     else:
         macros["COUNT_PAD"] = int(problem.count_include_pad)
         macros["DIVISOR"] = problem.divisor
-        macros["EXACT_DIVIDE"] = _exact_divide(problem.dtype, device)
+        macros["EXACT_DIVIDE"] = exact_divide(problem.dtype, device)
         high = three_axes(tuple(pair[1] for pair in geometry.padding), 0)
         arguments = ("x", "y", *high, *geometry.scalars())
     items = geometry.pixels if operator == "avg_pool_backward" else geometry.positions
@@ -76,7 +77,7 @@ def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
         kernel=problem.operator,
         macros={
             "REAL": dtype_named(problem.dtype).c_type,
-            "EXACT_DIVIDE": _exact_divide(problem.dtype, device),
+            "EXACT_DIVIDE": exact_divide(problem.dtype, device),
         },
         global_size=global_size,
         local_size=local_size,

@@ -76,7 +76,7 @@ def max_pool(
     (x,) = operands(x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    geometry = pool_geometry(shape[2:], kernel_size, semantics, **window)
     problem = PoolProblem("max_pool", x.dtype.name, shape[0], shape[1], geometry)
     y_shape, dtype = problem.y_shape, problem.dtype
     tensors = {"x": (shape, dtype), "y": (y_shape, dtype), "indices": (y_shape, "int64")}
@@ -171,7 +171,7 @@ def avg_pool(
     (x,) = operands(x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    geometry = pool_geometry(shape[2:], kernel_size, semantics, **window)
     divisor = _divisor(count_include_pad, divisor_override, semantics)
     problem = PoolProblem("avg_pool", x.dtype.name, shape[0], shape[1], geometry, *divisor)
     tensors = {"x": (shape, problem.dtype), "y": (problem.y_shape, problem.dtype)}
@@ -217,7 +217,7 @@ def avg_pool_backward(
     (dy,) = operands(dy=dy)
     laid_out, shape = Layout.of(layout, "input_shape", input_shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    geometry = pool_geometry(shape[2:], kernel_size, semantics, **window)
     divisor = _divisor(count_include_pad, divisor_override, semantics)
     sizes = (shape[0], shape[1], geometry)
     problem = PoolProblem("avg_pool_backward", dy.dtype.name, *sizes, *divisor)
@@ -241,9 +241,10 @@ def _divisor(count_include_pad: Any, override: Any, semantics: str) -> tuple[boo
     return counted, divisor
 
 
-def _geometry(
+def pool_geometry(
     input: Sizes, kernel_size: Any, semantics: str, *, stride: Any, ceil_mode: Any, **window: Any
 ) -> Geometry:
+    """Return the windows of a pooling, or raise: `semantics` says what a stride of None means."""
     if semantics not in SEMANTICS:
         raise ValueError(f"semantics must be one of {', '.join(SEMANTICS)}; got {semantics!r}")
     kernel = per_axis("kernel_size", kernel_size, len(input))

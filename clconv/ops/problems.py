@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Any
 
 from clconv.errors import GeometryError, UnsupportedError
 from clconv.ops.arguments import (
@@ -12,6 +12,7 @@ from clconv.ops.arguments import (
     integer,
     padding_pairs,
     per_axis,
+    real,
     window_geometry,
 )
 from clconv.ops.arrays import Array
@@ -53,7 +54,7 @@ def conv_problem(
     check_padding_mode(mode, geometry.padding, geometry.input)
     flip = bool(options["flip"])
     activation = _activation(options.get("activation"))
-    beta = _real("beta", options.get("beta", 0))
+    beta = real("beta", options.get("beta", 0))
     if mode == "zeros" and numbers == DimensionNumbers.channels_first(geometry.rank):
         sizes = (x_shape[0], x_shape[1], w_shape[0], groups)
         return ConvProblem(direction, dtype, *sizes, geometry, bias, flip, activation, beta)
@@ -151,15 +152,6 @@ def _activation(name: Any) -> str:
     if name not in known:
         raise ValueError(f"activation must be None or one of {', '.join(known)}; got {name!r}")
     return str(name)
-
-
-def _real(name: str, value: Any) -> float:
-    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} {value} is too large") from None
 
 
 def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:

@@ -144,3 +144,26 @@ class Geometry:
 def three_axes(sizes: Sizes, fill: int) -> Sizes:
     """Return `sizes` with leading axes added: kernels know volumes only."""
     return (fill,) * (3 - len(sizes)) + sizes
+
+
+def format_geometry(geometry: Geometry) -> str:
+    """Return `i56x56:k3x3:s2x2:p1.1x1.1:d1x1`: input, kernel, stride, padding, dilation."""
+
+    def sizes(values: Sizes) -> str:
+        return "x".join(map(str, values))
+
+    padding = "x".join(f"{low}.{high}" for low, high in geometry.padding)
+    text = (
+        f"i{sizes(geometry.input)}:k{sizes(geometry.kernel)}:s{sizes(geometry.stride)}"
+        f":p{padding}:d{sizes(geometry.dilation)}"
+    )
+    return text + ":ceil" * geometry.ceil_mode
+
+
+def refuse_long_indices(**shapes: Sizes) -> None:
+    """Raise UnsupportedError where an array has more elements than kernels index."""
+    for name, shape in shapes.items():
+        if prod(shape) >= INDEX_LIMIT:
+            raise UnsupportedError(
+                f"{name} {shape} has {prod(shape)} elements; kernels index fewer than 2**31"
+            )

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple
 
-from clconv.errors import GeometryError, UnsupportedError
+from clconv.errors import GeometryError
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.geometry import INDEX_LIMIT, Geometry, Sizes
+from clconv.spec.geometry import Geometry, Sizes, format_geometry, refuse_long_indices
+from clconv.spec.pool_lp import LpPoolProblem
 
 ACTIVATIONS = ("none", "relu", "leaky_relu", "relu6", "sigmoid", "tanh", "silu", "gelu")
 Direction = Literal["forward", "backward_data", "backward_weights"]
@@ -26,14 +27,6 @@ class Gemm(NamedTuple):
     m: int
     n: int
     k: int
-
-
-def _refuse_long_indices(**shapes: Sizes) -> None:
-    for name, shape in shapes.items():
-        if prod(shape) >= INDEX_LIMIT:
-            raise UnsupportedError(
-                f"{name} {shape} has {prod(shape)} elements; kernels index fewer than 2**31"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ class ConvProblem:
                 f" and O={self.outputs} of w"
             )
         dtype_named(self.dtype)
-        _refuse_long_indices(x=self.x_shape, w=self.w_shape, y=self.y_shape)
+        refuse_long_indices(x=self.x_shape, w=self.w_shape, y=self.y_shape)
 
     @property
     def x_shape(self) -> Sizes:
@@ -141,20 +134,6 @@ _DIRECTION_NAMES: dict[str, Direction] = {
 }
 
 
-def format_geometry(geometry: Geometry) -> str:
-    """Return `i56x56:k3x3:s2x2:p1.1x1.1:d1x1`: input, kernel, stride, padding, dilation."""
-
-    def sizes(values: Sizes) -> str:
-        return "x".join(map(str, values))
-
-    padding = "x".join(f"{low}.{high}" for low, high in geometry.padding)
-    text = (
-        f"i{sizes(geometry.input)}:k{sizes(geometry.kernel)}:s{sizes(geometry.stride)}"
-        f":p{padding}:d{sizes(geometry.dilation)}"
-    )
-    return text + ":ceil" * geometry.ceil_mode
-
-
 @dataclass(frozen=True, slots=True)
 class BiasGradientProblem:
     """Sum dy (N, O, *spatial) over batch and space."""
@@ -166,7 +145,7 @@ class BiasGradientProblem:
 
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
-        _refuse_long_indices(dy=(self.batch, self.outputs, self.positions))
+        refuse_long_indices(dy=(self.batch, self.outputs, self.positions))
 
     def __str__(self) -> str:
         code = dtype_named(self.dtype).code
@@ -185,7 +164,7 @@ class ColumnsProblem:
 
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
-        _refuse_long_indices(x=self.image_shape, columns=self.columns_shape)
+        refuse_long_indices(x=self.image_shape, columns=self.columns_shape)
 
     @property
     def image_shape(self) -> Sizes:
@@ -216,7 +195,7 @@ class PoolProblem:
 
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
-        _refuse_long_indices(x=self.x_shape, y=self.y_shape)
+        refuse_long_indices(x=self.x_shape, y=self.y_shape)
 
     @property
     def x_shape(self) -> Sizes:
@@ -249,7 +228,7 @@ class AdaptivePoolProblem:
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
         for name in ("input", "output"):
-            _refuse_long_indices(**{name: (self.batch, self.channels, *getattr(self, name))})
+            refuse_long_indices(**{name: (self.batch, self.channels, *getattr(self, name))})
 
     def __str__(self) -> str:
         code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
@@ -275,7 +254,7 @@ class IndexProblem:
     def __post_init__(self) -> None:
         dtype_named(self.dtype)
         planes = self.batch * self.channels
-        _refuse_long_indices(image=(planes, self.pixels), indices=(planes, self.positions))
+        refuse_long_indices(image=(planes, self.pixels), indices=(planes, self.positions))
 
     def __str__(self) -> str:
         code, shape = dtype_named(self.dtype).code, f"n{self.batch}c{self.channels}"
@@ -287,6 +266,7 @@ Problem = (
     | BiasGradientProblem
     | ColumnsProblem
     | PoolProblem
+    | LpPoolProblem
     | AdaptivePoolProblem
     | IndexProblem
 )

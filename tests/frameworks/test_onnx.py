@@ -10,7 +10,6 @@ NOT_YET = {
     "ConvInteger": "integers",
     "QLinearConv": "integers",
     "DeformConv": "deformable convolution",
-    "LpPool": "p-norms",
     "test_maxpool_2d_uint8": "integers",
 }
 
