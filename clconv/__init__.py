@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         global_avg_pool,
         global_max_pool,
     )
+    from clconv.ops.pool_lp import global_lp_pool, lp_pool, lp_pool_backward
     from clconv.ops.sizes import (
         input_size,
         kernel_size,
@@ -97,6 +98,7 @@ _HOMES = {
         "problem_cost",
         "weight_shape",
     ),
+    "clconv.ops.pool_lp": ("global_lp_pool", "lp_pool", "lp_pool_backward"),
     "clconv.ops.unpool": ("max_unpool", "max_unpool_backward"),
     "clconv.program.device": ("Device", "devices", "select_device"),
 }
@@ -135,10 +137,13 @@ __all__ = [
     "depthwise_conv",
     "devices",
     "global_avg_pool",
+    "global_lp_pool",
     "global_max_pool",
     "im2col",
     "input_size",
     "kernel_size",
+    "lp_pool",
+    "lp_pool_backward",
     "max_pool",
     "max_pool_backward",
     "max_unpool",

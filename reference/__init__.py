@@ -29,7 +29,7 @@ And what they share:
     padding_modes   zeros, or copies of the image
     activations     relu and its kin
     matrices        rearranging arrays
-    bounds          how far rounding may carry a result away from these
+    bounds          how far rounding may carry a result away from these; of norms, bounds_pool
     shapes          problems to try it on
 
 `from clconv.reference import conv` gives the function, and so do `im2col`, `conv_general` and

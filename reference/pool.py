@@ -78,10 +78,7 @@ def avg_pool(
         ceil_mode=ceil_mode,
         semantics=semantics,
     )
-    image = pad(x, axes)
-    total = np.zeros((*x.shape[:2], *counts(axes)), dtype=x.dtype)
-    for _, touched in taps(axes):
-        total += image[touched]
+    total = window_sums(x, axes)
     with np.errstate(invalid="ignore"):  # the mean of nothing
         y = total / pool_divisors(axes, count_include_pad, divisor_override, semantics)
     return permuted(y, canonical, layout)
@@ -135,10 +132,24 @@ def avg_pool_backward(
     check_shape("dy", dy.shape, (*input_shape[:2], *counts(axes)))
     divisor = pool_divisors(axes, count_include_pad, divisor_override, semantics)
     share = dy / np.maximum(divisor, 1)  # where there is nothing, it goes into the padding
-    image = np.zeros((*input_shape[:2], *padded_sizes(axes)), dtype=dy.dtype)
+    return permuted(spread_over_windows(share, axes), canonical, layout)
+
+
+def window_sums(x: Array, axes: Axes) -> Array:
+    """The sum of every window of x (N, C, *spatial), the padding counted as zeros."""
+    image = pad(x, axes)
+    total = np.zeros((*x.shape[:2], *counts(axes)), dtype=x.dtype)
+    for _, touched in taps(axes):
+        total += image[touched]
+    return total
+
+
+def spread_over_windows(share: Array, axes: Axes) -> Array:
+    """For every element, the sum of `share` (N, C, *out) over its windows: the adjoint."""
+    image = np.zeros((*share.shape[:2], *padded_sizes(axes)), dtype=share.dtype)
     for _, touched in taps(axes):
         image[touched] += share
-    return permuted(crop(image, axes), canonical, layout)
+    return crop(image, axes)
 
 
 def pool_divisors(

@@ -32,17 +32,21 @@ import numpy.typing as npt
 
 from .arguments import check_image, check_shape
 from .arrays import Array, widen_to_float
+from .layouts import layout_of, permuted, permuted_shape
 from .pool_lp import lp_pool
 from .windows import Index, PerAxis, per_axis
 
 
-def adaptive_avg_pool(x: npt.ArrayLike, output_size: PerAxis) -> Array:
+def adaptive_avg_pool(
+    x: npt.ArrayLike, output_size: PerAxis, *, layout: str | None = None
+) -> Array:
     """The mean of every window, of as many windows as asked for.
 
     Parameters
     ----------
     x : array (N, C, *spatial), with 1, 2 or 3 spatial axes
     output_size : int or one per axis, at least 1; it may be larger than the image
+    layout : of x and y, "NHWC"; None is channels-first
 
     Returns
     -------
@@ -52,21 +56,25 @@ def adaptive_avg_pool(x: npt.ArrayLike, output_size: PerAxis) -> Array:
     ------
     ValueError : an empty image, or an output_size that does not fit it
     """
-    sizes = output_sizes(np.shape(x), output_size)
-    x = widen_to_float(x)
+    layout, canonical = layout_of(layout, np.shape(x))
+    x = widen_to_float(permuted(x, layout, canonical))
+    sizes = output_sizes(x.shape, output_size)
     y = np.zeros((*x.shape[:2], *sizes), x.dtype)
     for window, touched in adaptive_windows(x.shape[2:], sizes):
         y[window] = elements(x[touched]).mean(axis=-1)
-    return y
+    return permuted(y, canonical, layout)
 
 
-def adaptive_avg_pool_backward(dy: npt.ArrayLike, *, input_shape: Sequence[int]) -> Array:
+def adaptive_avg_pool_backward(
+    dy: npt.ArrayLike, *, input_shape: Sequence[int], layout: str | None = None
+) -> Array:
     """The gradient of adaptive_avg_pool, and its adjoint.
 
     Parameters
     ----------
     dy : array (N, C, *output_size)
     input_shape : (N, C, *spatial) of x
+    layout : of both
 
     Returns
     -------
@@ -76,52 +84,67 @@ def adaptive_avg_pool_backward(dy: npt.ArrayLike, *, input_shape: Sequence[int])
     ------
     ValueError : the shapes do not fit
     """
-    check_image("dy", np.shape(dy), rank=len(input_shape) - 2)
-    sizes = output_sizes(input_shape, np.shape(dy)[2:], "input_shape")
-    dy = widen_to_float(dy)
+    layout, canonical = layout_of(layout, input_shape, "input_shape")
+    input_shape = permuted_shape(input_shape, layout, canonical)
+    dy = widen_to_float(permuted(dy, layout, canonical, "dy"))
+    check_image("dy", dy.shape, rank=len(input_shape) - 2)
+    sizes = output_sizes(input_shape, dy.shape[2:], "input_shape")
     check_shape("dy", dy.shape, (*input_shape[:2], *sizes))
     dx = np.zeros(tuple(input_shape), dy.dtype)
     ones = (1,) * len(sizes)
     for window, touched in adaptive_windows(input_shape[2:], sizes):
         share = dy[window] / elements(dx[touched]).shape[-1]
         dx[touched] += share.reshape(*share.shape, *ones)
-    return dx
+    return permuted(dx, canonical, layout)
 
 
 @overload
 def adaptive_max_pool(
-    x: npt.ArrayLike, output_size: PerAxis, *, return_indices: Literal[False] = ...
+    x: npt.ArrayLike,
+    output_size: PerAxis,
+    *,
+    return_indices: Literal[False] = ...,
+    layout: str | None = ...,
 ) -> Array: ...
 
 
 @overload
 def adaptive_max_pool(
-    x: npt.ArrayLike, output_size: PerAxis, *, return_indices: Literal[True]
+    x: npt.ArrayLike,
+    output_size: PerAxis,
+    *,
+    return_indices: Literal[True],
+    layout: str | None = ...,
 ) -> tuple[Array, Array]: ...
 
 
 def adaptive_max_pool(
-    x: npt.ArrayLike, output_size: PerAxis, *, return_indices: bool = False
+    x: npt.ArrayLike,
+    output_size: PerAxis,
+    *,
+    return_indices: bool = False,
+    layout: str | None = None,
 ) -> Array | tuple[Array, Array]:
     """The largest element of every window, of as many windows as asked for.
 
     Parameters
     ----------
-    x, output_size : as in `adaptive_avg_pool`
+    x, output_size, layout : as in `adaptive_avg_pool`
     return_indices : return where the elements came from as well
 
     Returns
     -------
     y : array (N, C, *output_size), dtype of x
-    indices : int64 array of that shape, positions in the flattened channel plane; the gradient is
-        `max_pool_backward(dy, indices, input_shape=x.shape)`
+    indices : int64 array of that shape, positions in the flattened channel plane, its axes in the
+        order of `layout`; the gradient is `max_pool_backward(dy, indices, input_shape=x.shape)`
 
     Raises
     ------
     ValueError : as in `adaptive_avg_pool`; complex numbers
     """
-    sizes = output_sizes(np.shape(x), output_size)
-    x = np.asarray(x)
+    layout, canonical = layout_of(layout, np.shape(x))
+    x = permuted(x, layout, canonical)
+    sizes = output_sizes(x.shape, output_size)
     if x.dtype.kind == "c":
         raise ValueError(f"dtype {x.dtype} has no order: there is no largest element")
     plane = np.arange(math.prod(x.shape[2:]), dtype=np.int64).reshape(1, 1, *x.shape[2:])
@@ -132,23 +155,26 @@ def adaptive_max_pool(
         at = first_largest(values)
         y[window] = np.take_along_axis(values, at, axis=-1)[..., 0]
         indices[window] = elements(plane[touched])[0, 0, at[..., 0]]
+    y, indices = (permuted(each, canonical, layout) for each in (y, indices))
     return (y, indices) if return_indices else y
 
 
-def global_avg_pool(x: npt.ArrayLike) -> Array:
+def global_avg_pool(x: npt.ArrayLike, *, layout: str | None = None) -> Array:
     """The mean of every channel plane: (N, C, 1, ...) in the wide dtype; float64 for integers."""
-    return adaptive_avg_pool(x, 1)
+    return adaptive_avg_pool(x, 1, layout=layout)
 
 
-def global_max_pool(x: npt.ArrayLike) -> Array:
+def global_max_pool(x: npt.ArrayLike, *, layout: str | None = None) -> Array:
     """The largest element of every channel plane: (N, C, 1, ...), dtype of x."""
-    return adaptive_max_pool(x, 1)
+    return adaptive_max_pool(x, 1, layout=layout)
 
 
-def global_lp_pool(x: npt.ArrayLike, *, p: float = 2, signed: bool = False) -> Array:
+def global_lp_pool(
+    x: npt.ArrayLike, *, p: float = 2, signed: bool = False, layout: str | None = None
+) -> Array:
     """The p-norm of every channel plane: (N, C, 1, ...) in the wide dtype; see `lp_pool`."""
-    check_image("x", np.shape(x))
-    return lp_pool(x, np.shape(x)[2:], p=p, signed=signed)
+    window = permuted_shape(np.shape(x), *layout_of(layout, np.shape(x)))[2:]
+    return lp_pool(x, window, p=p, signed=signed, layout=layout)
 
 
 def output_sizes(x_shape: Sequence[int], output_size: PerAxis, name: str = "x") -> tuple[int, ...]:

@@ -162,7 +162,13 @@ def max_pool_backward(
     return permuted(dx.reshape(input_shape), canonical, layout)
 
 
-def max_unpool(y: npt.ArrayLike, indices: npt.ArrayLike, *, output_size: Sequence[int]) -> Array:
+def max_unpool(
+    y: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    *,
+    output_size: Sequence[int],
+    layout: str | None = None,
+) -> Array:
     """Put every element back to where max_pool found it, and zeros elsewhere.
 
         x[n, c, indices[n, c, p]] = y[n, c, p]    one after the other: the last of several stays
@@ -177,6 +183,7 @@ def max_unpool(y: npt.ArrayLike, indices: npt.ArrayLike, *, output_size: Sequenc
     y : array (N, C, *out)
     indices : integer array of the shape of y, as max_pool returns it; -1 is passed over
     output_size : the spatial size of the result
+    layout : of y, indices and the result; None is channels-first
 
     Returns
     -------
@@ -186,7 +193,9 @@ def max_unpool(y: npt.ArrayLike, indices: npt.ArrayLike, *, output_size: Sequenc
     ------
     ValueError : the shapes do not fit, or an index lies outside the plane
     """
-    y, indices = np.asarray(y), np.asarray(indices)
+    layout, canonical = layout_of(layout, np.shape(y), "y")
+    y = permuted(y, layout, canonical, "y")
+    indices = permuted(indices, layout, canonical, "indices")
     check_image("y", y.shape, rank=len(output_size))
     check_shape("indices", indices.shape, y.shape)
     shape = (*y.shape[:2], *output_size)
@@ -194,10 +203,12 @@ def max_unpool(y: npt.ArrayLike, indices: npt.ArrayLike, *, output_size: Sequenc
     x = np.zeros(math.prod(shape), dtype=y.dtype)
     for position, value in zip(at[found], y[found], strict=True):
         x[position] = value
-    return x.reshape(shape)
+    return permuted(x.reshape(shape), canonical, layout)
 
 
-def max_unpool_backward(dx: npt.ArrayLike, indices: npt.ArrayLike) -> Array:
+def max_unpool_backward(
+    dx: npt.ArrayLike, indices: npt.ArrayLike, *, layout: str | None = None
+) -> Array:
     """The gradient of max_unpool: dy[n, c, p] = dx[n, c, indices[n, c, p]].
 
     Its adjoint, as long as no index is there twice. Of several that are equal, all get the
@@ -207,6 +218,7 @@ def max_unpool_backward(dx: npt.ArrayLike, indices: npt.ArrayLike) -> Array:
     ----------
     dx : array (N, C, *output_size)
     indices : integer array (N, C, *out)
+    layout : of both and of the result
 
     Returns
     -------
@@ -216,15 +228,15 @@ def max_unpool_backward(dx: npt.ArrayLike, indices: npt.ArrayLike) -> Array:
     ------
     ValueError : the shapes do not fit, or an index lies outside the plane
     """
-    (dx,) = widen(dx)
-    indices = np.asarray(indices)
-    check_image("dx", dx.shape)
+    layout, canonical = layout_of(layout, np.shape(dx), "dx")
+    (dx,) = widen(permuted(dx, layout, canonical, "dx"))
+    indices = permuted(indices, layout, canonical, "indices")
     check_image("indices", indices.shape, rank=dx.ndim - 2)
     check_shape("indices", indices.shape, (*dx.shape[:2], *indices.shape[2:]))
     at, found = flat_positions(indices, dx.shape)
     dy = np.zeros(indices.shape, dtype=dx.dtype)
     dy[found] = dx.reshape(-1)[at[found]]
-    return dy
+    return permuted(dy, canonical, layout)
 
 
 def flat_positions(indices: Array, shape: Sequence[int]) -> tuple[Array, Array]:

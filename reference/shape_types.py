@@ -252,7 +252,8 @@ class PoolShape:
         multiple = math.lcm(*map(int, divisors(self.axes, self.count_include_pad).flat))
         # terms*multiple products of integers up to a bound terms numbers up to multiple*a
         limit = min(exact_integer_limit(self.terms * multiple, dtype), 3)
-        limit = min(limit, int(1 / unit_roundoff(dtype)) // multiple)
+        if np.dtype(dtype).kind not in "iu":
+            limit = min(limit, int(1 / unit_roundoff(dtype)) // multiple)
         if limit < 1:
             raise ValueError(f"multiples of {multiple} are not always exact in {np.dtype(dtype)}")
         rng = np.random.default_rng(seed)

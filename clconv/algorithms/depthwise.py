@@ -29,7 +29,7 @@ class Depthwise:
             return f"depthwise needs one channel a group, not C/groups={problem.group_channels}"
         # A vector's lanes go on past the last window, whether they are kept or not.
         geometry = problem.geometry
-        furthest = (geometry.output[-1] + MAX_LANES) * geometry.stride[-1] + geometry.extent[-1]
+        furthest = (geometry.output[-1] + MAX_LANES) * geometry.macros()["SW"] + geometry.extent[-1]
         if furthest >= INDEX_LIMIT:
             return f"depthwise reads up to pixel {furthest} of a row; kernels index 2**31"
         return None

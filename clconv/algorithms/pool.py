@@ -51,8 +51,9 @@ def _lowest(dtype: str) -> str:
     return limits.get(c_type, "0" if c_type.startswith("u") else "-INFINITY")
 
 
-def _exact_divide(dtype: str, device: Device) -> int:
-    return int(device.rounds_division or dtype in ("float64", "complex128"))
+def exact_divide(dtype: str, device: Device) -> int:
+    """Return the macro EXACT_DIVIDE: 1 where quotients and square roots are correctly rounded."""
+    return int(device.rounds_division or dtype not in ("float32", "complex64"))
 
 
 def _window_launch(problem: PoolProblem, device: Device) -> Launch:
@@ -65,7 +66,7 @@ def _window_launch(problem: PoolProblem, device: Device) -> Launch:
     else:
         macros["COUNT_PAD"] = int(problem.count_include_pad)
         macros["DIVISOR"] = problem.divisor
-        macros["EXACT_DIVIDE"] = _exact_divide(problem.dtype, device)
+        macros["EXACT_DIVIDE"] = exact_divide(problem.dtype, device)
         high = three_axes(tuple(pair[1] for pair in geometry.padding), 0)
         arguments = ("x", "y", *high, *geometry.scalars())
     items = geometry.pixels if operator == "avg_pool_backward" else geometry.positions
@@ -91,7 +92,7 @@ def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
         macros={
             "REAL": _compared_type(problem.dtype),
             "LOWEST": _lowest(problem.dtype),
-            "EXACT_DIVIDE": _exact_divide(problem.dtype, device),
+            "EXACT_DIVIDE": exact_divide(problem.dtype, device),
         },
         global_size=global_size,
         local_size=local_size,

@@ -10,6 +10,7 @@ from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.algorithms.pool import Pool
+from clconv.algorithms.pool_lp import LpPool
 from clconv.algorithms.quantize import quantized_plan
 from clconv.algorithms.rearrange import rearranged_plan
 from clconv.errors import UnsupportedError
@@ -21,7 +22,7 @@ from clconv.spec.tensor import Problem
 
 # "auto" takes the first that does not refuse; direct comes last and takes every convolution.
 CONVOLUTIONS: tuple[Algorithm, ...] = (Depthwise(), Im2colGemm(), Direct())
-ALGORITHMS: tuple[Algorithm, ...] = (*CONVOLUTIONS, Im2col(), Pool(), BiasGradient())
+ALGORITHMS: tuple[Algorithm, ...] = (*CONVOLUTIONS, Im2col(), Pool(), LpPool(), BiasGradient())
 
 
 def algorithm_names() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 from clconv.errors import GeometryError
 from clconv.spec.geometry import SPATIAL_RANKS, Geometry, Padding, Sizes, same_padding
@@ -21,6 +21,16 @@ def integer(name: str, value: Any) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
+
+
+def real(name: str, value: Any) -> float:
+    """Return `value` as a float; booleans and strings do not pass."""
+    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} {value} is too large") from None
 
 
 def sizes(name: str, value: Any) -> Sizes:

@@ -77,7 +77,7 @@ def max_pool(
     (x,) = operands(dtypes=REAL + INTEGER, x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    geometry = pool_geometry(shape[2:], kernel_size, semantics, **window)
     sizes = (shape[0], shape[1], geometry)
     problem = PoolProblem("max_pool", x.dtype.name, *sizes, layout=laid_out.text)
     y, indices = execute(problem, {"x": x}, device=device)
@@ -165,7 +165,7 @@ def avg_pool(
     (x,) = operands(x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    geometry = pool_geometry(shape[2:], kernel_size, semantics, **window)
     divisor = _divisor(count_include_pad, divisor_override, semantics)
     sizes = (shape[0], shape[1], geometry)
     problem = PoolProblem("avg_pool", x.dtype.name, *sizes, *divisor, layout=laid_out.text)
@@ -209,7 +209,7 @@ def avg_pool_backward(
     (dy,) = operands(dy=dy)
     laid_out, shape = Layout.of(layout, "input_shape", input_shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
-    geometry = _geometry(shape[2:], kernel_size, semantics, **window)
+    geometry = pool_geometry(shape[2:], kernel_size, semantics, **window)
     divisor = _divisor(count_include_pad, divisor_override, semantics)
     sizes = (shape[0], shape[1], geometry)
     given = (dy.dtype.name, *sizes, *divisor)
@@ -231,9 +231,10 @@ def _divisor(count_include_pad: Any, override: Any, semantics: str) -> tuple[boo
     return counted, divisor
 
 
-def _geometry(
+def pool_geometry(
     input: Sizes, kernel_size: Any, semantics: str, *, stride: Any, ceil_mode: Any, **window: Any
 ) -> Geometry:
+    """Return the windows of a pooling, or raise: `semantics` says what a stride of None means."""
     if semantics not in SEMANTICS:
         raise ValueError(f"semantics must be one of {', '.join(SEMANTICS)}; got {semantics!r}")
     kernel = per_axis("kernel_size", kernel_size, len(input))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Any
 
 from clconv.errors import GeometryError, UnsupportedError
 from clconv.ops.arguments import (
@@ -12,6 +12,7 @@ from clconv.ops.arguments import (
     integer,
     padding_pairs,
     per_axis,
+    real,
     window_geometry,
 )
 from clconv.ops.arrays import Array, is_device_array
@@ -177,19 +178,10 @@ def _activation(name: Any, dtype: str) -> str:
 
 
 def _beta(value: Any, dtype: str) -> float:
-    beta = _real("beta", value)
+    beta = real("beta", value)
     if dtype in INTEGER and not beta.is_integer():
         raise ValueError(f"beta must be a whole number for integers, got {value!r}")
     return beta
-
-
-def _real(name: str, value: Any) -> float:
-    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} {value} is too large") from None
 
 
 def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:

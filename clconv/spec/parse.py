@@ -17,6 +17,7 @@ from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Geometry, Padding, Sizes
 from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
 from clconv.spec.layout import DimensionNumbers, parse_layout, permuted
+from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import ACTIVATIONS, DIRECTION_NAMES, BiasGradientProblem, ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.rearrangement import PADDING_MODES
@@ -207,6 +208,14 @@ def _pool(fields: Fields) -> Problem:
     return PoolProblem(*images, geometry, include, divisor, layout=fields.layout(geometry.rank))
 
 
+def _lp_pool(fields: Fields) -> Problem:
+    images, geometry = _images(fields), fields.geometry()
+    p = fields.matching(r"norm(.+)")
+    flags = fields.flag("signed"), fields.flag("scale_overhang")
+    norm = (float(p) if p else 2.0, *flags)
+    return LpPoolProblem(*images, geometry, *norm, layout=fields.layout(geometry.rank))
+
+
 def _adaptive(fields: Fields) -> Problem:
     images, input, output = _images(fields), fields.sizes("i"), fields.sizes("o")
     return AdaptivePoolProblem(*images, input, output, layout=fields.layout(len(input)))
@@ -224,6 +233,7 @@ _READERS: dict[str, Callable[[Fields], Problem]] = {
     "conv_bwd_bias": _bias_gradient,
     **dict.fromkeys(("im2col", "col2im"), _columns),
     **dict.fromkeys(("max_pool", "avg_pool", "avg_pool_backward"), _pool),
+    **dict.fromkeys(("lp_pool", "lp_pool_backward"), _lp_pool),
     **dict.fromkeys(
         ("adaptive_max_pool", "adaptive_avg_pool", "adaptive_avg_pool_backward"), _adaptive
     ),

@@ -14,25 +14,13 @@
 #include "common/divide.clh"
 #include "common/window.clh"
 
-/* Taps along one axis whose pixel lies in [low, high). */
-static inline int count_axis(int corner, int taps, int dilation, int low, int high)
-{
-    int count = 0;
-    for (int t = 0; t < taps; t++)
-        count += corner + t*dilation >= low && corner + t*dilation < high;
-    return count;
-}
-
 static inline REAL divisor(Window win, Place corner, Place high)
 {
     if (DIVISOR)
         return DIVISOR;
-    const Place zero = {0, 0, 0}, low = {-win.pad.d, -win.pad.h, -win.pad.w};
-    const Place end = {win.in.d + high.d, win.in.h + high.h, win.in.w + high.w};
-    const Place from = COUNT_PAD ? low : zero, to = COUNT_PAD ? end : win.in;
-    return (REAL)(count_axis(corner.d, win.filter.d, win.dilation.d, from.d, to.d)
-                  *count_axis(corner.h, win.filter.h, win.dilation.h, from.h, to.h)
-                  *count_axis(corner.w, win.filter.w, win.dilation.w, from.w, to.w));
+    const Place zero = {0, 0, 0};
+    return (REAL)(COUNT_PAD ? taps_in_padded(win, corner, high)
+                            : taps_between(win, corner, zero, win.in));
 }
 
 /* HD, HH, HW: the high padding. */

@@ -1,16 +1,18 @@
 """Random configurations against PyTorch on the CPU: forward and gradients, in exact integers.
 
 Data are whole numbers in float64, small enough that every sum is exact: the results must be equal.
-Convolutions run by `direct`, which is built once for all geometries; test_conv.py holds the other
-algorithms to it.
+Norms have roots: they must lie within the derived bounds. Convolutions run by `direct`, which is
+built once for all geometries; test_conv.py holds the other algorithms to it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.within import assert_within
 
 import clconv
+from clconv.reference.bounds_pool import lp_pool_backward_bound, lp_pool_bound
 
 torch = pytest.importorskip("torch", reason="torch is an optional test dependency")
 functional = torch.nn.functional
@@ -172,4 +174,136 @@ def test_avg_pool(device, seed):
         np.testing.assert_array_equal(y, expected.detach().numpy())
         dy = multiple * integers(rng, y.shape)
         dx = clconv.avg_pool_backward(dy, kernel, input_shape=x.shape, device=device, **options)
+        np.testing.assert_array_equal(dx, gradients(expected, dy, tx)[0])
+
+
+def test_avg_pool_by_a_divisor_of_ones_own(device):
+    rng = np.random.default_rng(400)
+    for _ in range(CASES):
+        x, kernel, dilation, options = pool_case(rng)
+        rank, divisor = x.ndim - 2, int(rng.integers(1, 8))
+        if dilation > 1 or rank == 1:  # torch has neither
+            continue
+        options["divisor_override"] = divisor
+        tx = tensor(divisor * x)
+        expected = getattr(functional, f"avg_pool{rank}d")(tx, kernel, **options)
+        y = clconv.avg_pool(divisor * x, kernel, device=device, **options)
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        dy = divisor * integers(rng, y.shape)
+        dx = clconv.avg_pool_backward(dy, kernel, input_shape=x.shape, device=device, **options)
+        np.testing.assert_array_equal(dx, gradients(expected, dy, tx)[0])
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_conv_same(device):
+    rng = np.random.default_rng(450)
+    for _ in range(CASES):
+        x, w, bias, _, options = conv_case(rng)
+        options["stride"] = 1  # torch has no other here
+        tx, tw = map(tensor, (x, w))
+        function = getattr(functional, f"conv{x.ndim - 2}d")
+        expected = function(tx, tw, torch.from_numpy(bias), padding="same", **options)
+        dy = integers(rng, tuple(expected.shape))
+        options |= {"padding": "same", "algorithm": "direct", "device": device}
+        y = clconv.conv(x, w, bias, **options)
+        dx = clconv.conv_backward_data(dy, w, input_shape=x.shape, **options)
+        dw = clconv.conv_backward_weights(x, dy, weight_shape=w.shape, **options)
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        for actual, exact in zip((dx, dw), gradients(expected, dy, tx, tw), strict=True):
+            np.testing.assert_array_equal(actual, exact)
+
+
+def test_adaptive_pools(device):
+    rng = np.random.default_rng(500)
+    for _ in range(CASES):
+        rank = int(rng.integers(1, 4))
+        size = per_axis(rng, rank, 1, 6)
+        multiple = 420**rank  # of every number of pixels that a window may have: 1 to 7 an axis
+        x = multiple * integers(rng, (2, 3, *per_axis(rng, rank, 1, 8)))
+        tx = tensor(x)
+        expected = getattr(functional, f"adaptive_avg_pool{rank}d")(tx, size)
+        y = clconv.adaptive_avg_pool(x, size, device=device)
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        dy = multiple * integers(rng, y.shape)
+        dx = clconv.adaptive_avg_pool_backward(dy, input_shape=x.shape, device=device)
+        np.testing.assert_array_equal(dx, gradients(expected, dy, tx)[0])
+        pool = getattr(functional, f"adaptive_max_pool{rank}d")
+        expected, where = pool(tx, size, return_indices=True)
+        y, indices = clconv.adaptive_max_pool(x, size, return_indices=True, device=device)
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        np.testing.assert_array_equal(indices, where.numpy())
+        dx = clconv.max_pool_backward(dy, indices, input_shape=x.shape, device=device)
+        np.testing.assert_array_equal(dx, gradients(expected, dy, tx)[0])
+
+
+def test_max_unpool(device):
+    """Indices of which none is there twice, anywhere in the plane."""
+    rng = np.random.default_rng(550)
+    for _ in range(CASES):
+        rank, kernel = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        spatial = per_axis(rng, rank, 3, 8)
+        shape = (2, 3, *(size // kernel for size in spatial))
+        y, pixels = integers(rng, shape), int(np.prod(spatial))
+        planes = [rng.permutation(pixels)[: y[0, 0].size] for _ in range(6)]
+        indices = np.reshape(planes, shape)
+        ty = tensor(y)
+        unpool = getattr(functional, f"max_unpool{rank}d")
+        expected = unpool(ty, torch.from_numpy(indices), kernel, output_size=spatial)
+        x = clconv.max_unpool(y, indices, output_size=spatial, device=device)
+        np.testing.assert_array_equal(x, expected.detach().numpy())
+        dx = integers(rng, x.shape)
+        dy = clconv.max_unpool_backward(dx, indices, device=device)
+        np.testing.assert_array_equal(dy, gradients(expected, dx, ty)[0])
+
+
+def lp_case(rng):
+    """Return the shape of an image, a window, and options that torch has, too."""
+    rank, kernel = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    shape = (2, 3, *(kernel + int(v) for v in rng.integers(0, 6, rank)))
+    stride, ceil_mode = (None, 1, 2)[rng.integers(3)], bool(rng.integers(2))
+    return shape, kernel, {"stride": stride, "ceil_mode": ceil_mode}
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3, 4, 2.5])
+def test_lp_pool(device, p):
+    """Both lie within the bound of the reference: torch adds in its order, and its `pow` is better.
+
+    Of cubes that cancel, rounding decides whether there is a root; torch may decide otherwise.
+    """
+    rng = np.random.default_rng(600 + int(10 * p))
+    for _ in range(CASES):
+        shape, kernel, options = lp_case(rng)
+        x = rng.uniform(-2, 2, shape)
+        x = abs(x) if p % 1 and rng.integers(2) else x
+        tx = tensor(x)
+        expected = getattr(functional, f"lp_pool{x.ndim - 2}d")(tx, float(p), kernel, **options)
+        options |= {"p": p, "signed": True}
+        y = clconv.lp_pool(x, kernel, device=device, **options)
+        allowed = 2 * lp_pool_bound(x, kernel, **options)
+        assert_within(y, expected.detach().numpy(), allowed)
+        dy = rng.uniform(-1, 1, y.shape)
+        dx = clconv.lp_pool_backward(dy, x, kernel, device=device, **options)
+        allowed = 2 * lp_pool_backward_bound(dy, x, kernel, **options)
+        (exact,) = gradients(expected, dy, tx)
+        # Where no window is, torch multiplies zero by the slope, which may be NaN.
+        del options["p"], options["signed"]
+        ones = np.ones(y.shape)
+        touched = clconv.avg_pool_backward(ones, kernel, input_shape=x.shape, **options) > 0
+        assert_within(dx, np.where(touched, exact, 0), np.where(touched, allowed, 0))
+
+
+def test_lp_pool_of_p_1_is_a_sum(device):
+    """Of numbers of one sign: where a sum is zero, torch drops the gradient."""
+    rng = np.random.default_rng(700)
+    multiple = 1728  # of every divisor that windows of 3x3x3 can have
+    for _ in range(CASES):
+        shape, kernel, options = lp_case(rng)
+        x = float(rng.choice([-1, 1])) * multiple * rng.integers(1, 6, shape)
+        tx = tensor(x)
+        expected = getattr(functional, f"lp_pool{x.ndim - 2}d")(tx, 1, kernel, **options)
+        options |= {"p": 1, "signed": True, "device": device}
+        y = clconv.lp_pool(x, kernel, **options)
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        dy = multiple * integers(rng, y.shape)
+        dx = clconv.lp_pool_backward(dy, x, kernel, **options)
         np.testing.assert_array_equal(dx, gradients(expected, dy, tx)[0])

@@ -167,6 +167,39 @@ def test_adaptive_and_global(device, rank):
         assert (abs(dx - exact) <= sum_bound(magnitude, dy[0, 0].size, np.float32)).all()
 
 
+@pytest.mark.parametrize("layout", ["NWC", "CHWN", "NHWC", "WNHC", "NDHWC", "HCDNW"])
+def test_adaptive_pooling_and_unpooling_in_any_layout(device, layout):
+    """Each against the reference, and the layouts with a plain order of space against no layout."""
+    rng = np.random.default_rng(40)
+    letters = "NC" + "".join(letter for letter in layout if letter in "DHW")
+    sizes = dict(zip(letters, (2, 3, 5, 4, 6), strict=False))
+    shape, rank = tuple(sizes[letter] for letter in layout), len(layout) - 2
+    x, output, on = multiples(rng, shape, 60 * 60), (2, 3, 4)[:rank], {"device": device}
+    y, indices = clconv.adaptive_max_pool(x, output, return_indices=True, layout=layout, **on)
+    plain = x.transpose([layout.index(letter) for letter in letters])
+    back = [letters.index(letter) for letter in layout]
+    for ours, theirs in zip(
+        (y, indices),
+        clconv.adaptive_max_pool(plain, output, return_indices=True, **on),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs.transpose(back))
+    dx, size = multiples(rng, shape, 60 * 60), tuple(sizes[letter] for letter in letters[2:])
+    dy = multiples(rng, y.shape, 60 * 60)
+    for name, arguments, options in (
+        ("adaptive_max_pool", (x, output), {}),
+        ("adaptive_avg_pool", (x, output), {}),
+        ("adaptive_avg_pool_backward", (dy,), {"input_shape": shape}),
+        ("global_avg_pool", (x,), {}),
+        ("global_max_pool", (x,), {}),
+        ("max_unpool", (y, indices), {"output_size": size}),
+        ("max_unpool_backward", (dx, indices), {}),
+    ):
+        ours = getattr(clconv, name)(*arguments, layout=layout, **options, **on)
+        theirs = getattr(reference, name)(*arguments, layout=layout, **options)
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
 def test_unpooling(device):
     rng = np.random.default_rng(20)
     x = multiples(rng, (2, 3, 8, 9), 1)
@@ -195,6 +228,13 @@ def test_wrong_options(device):
         (lambda: clconv.max_pool(x, 2, semantics="jax", **run), "semantics must be one of torch"),
         (lambda: clconv.max_pool(x, 2, layout="NX", **run), "layout 'NX' must name 3 axes"),
         (lambda: clconv.adaptive_avg_pool(x, 0, **run), "output_size must be at least 1"),
+        (lambda: clconv.global_max_pool(x, layout="NX", **run), "layout 'NX' must name 3 axes"),
+        (
+            lambda: clconv.adaptive_avg_pool_backward(
+                x, input_shape=(8, 2, 1), layout="WNC", **run
+            ),
+            r"dy \(1, 1, 8\) must have the batch and channels of \(8, 2, 1\)",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -135,6 +135,32 @@ def test_layouts(layout, name):
     )
 
 
+@pytest.mark.parametrize("layout", ["NHWC", "CHWN", "HWNC"])
+def test_layouts_of_adaptive_pooling_and_unpooling(layout):
+    axes = ["NCHW".index(each) for each in layout]
+    x = integers((2, 3, 5, 6)) * 1.0
+    y, indices = adaptive_max_pool(x, (2, 4), return_indices=True)
+    moved = [each.transpose(axes) for each in (x, y, indices)]
+    shape = moved[0].shape
+    for actual, expected in (
+        (adaptive_max_pool(moved[0], (2, 4), return_indices=True, layout=layout)[0], y),
+        (adaptive_max_pool(moved[0], (2, 4), return_indices=True, layout=layout)[1], indices),
+        (adaptive_avg_pool(moved[0], (2, 4), layout=layout), adaptive_avg_pool(x, (2, 4))),
+        (
+            adaptive_avg_pool_backward(moved[1], input_shape=shape, layout=layout),
+            adaptive_avg_pool_backward(y, input_shape=x.shape),
+        ),
+        (global_avg_pool(moved[0], layout=layout), global_avg_pool(x)),
+        (global_max_pool(moved[0], layout=layout), global_max_pool(x)),
+        (
+            max_unpool(*moved[1:], output_size=(5, 6), layout=layout),
+            max_unpool(y, indices, output_size=(5, 6)),
+        ),
+        (max_unpool_backward(moved[0], moved[2], layout=layout), max_unpool_backward(x, indices)),
+    ):
+        np.testing.assert_array_equal(actual, expected.transpose(axes))
+
+
 # unpooling
 
 
@@ -213,8 +239,40 @@ def test_signs_edges_and_zeros_of_norms():
     assert lp_pool(x, 2, semantics="onnx", **keywords).tolist() == [[[8, 2]]]
     assert lp_pool_backward([[[1.0]]], [[[0.0, 0.0]]], 2).tolist() == [[[0, 0]]]
     assert lp_pool_backward([[[2.0]]], [[[3.0, -4.0]]], 2, p=1).tolist() == [[[2, -2]]]
+    # The last element is in no window: nothing comes of a slope of NaN.
+    keywords = {"p": 1.5, "signed": True}
+    assert lp_pool_backward([[[1.0]]], [[[4.0, 0.0, -1.0]]], 2, **keywords).tolist()[0][0][1:] == [
+        0,
+        0,
+    ]
     with pytest.raises(ValueError, match=re.escape("p=0.5 is below 1")):
         lp_pool(x, 2, p=0.5)
+    with pytest.raises(ValueError, match="p=inf is not finite"):
+        lp_pool(x, 2, p=INF)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "CHWN", "HWNC"])
+@pytest.mark.parametrize("p", [1, 3])
+def test_layouts_of_norms(p, layout):
+    axes = ["NCHW".index(each) for each in layout]
+    x, keywords = integers((2, 3, 5, 6)) * 1.0, {"p": p, "stride": (2, 1), "padding": 1}
+    y, moved = lp_pool(x, (2, 3), **keywords), x.transpose(axes)
+    dx = lp_pool_backward(y, x, (2, 3), **keywords)
+    # "NHWC" and "CHWN" have H before W, as have the options.
+    keywords["layout"] = layout
+    np.testing.assert_array_equal(lp_pool(moved, (2, 3), **keywords), y.transpose(axes))
+    np.testing.assert_array_equal(
+        lp_pool_backward(y.transpose(axes), moved, (2, 3), **keywords), dx.transpose(axes)
+    )
+    np.testing.assert_array_equal(
+        global_lp_pool(moved, p=p, layout=layout), global_lp_pool(x, p=p).transpose(axes)
+    )
+
+
+def test_exponents_are_rounded_to_the_wide_dtype_only():
+    x = np.full((1, 1, 1), 1e90)
+    error = lp_pool(x, 1, p=3)[0, 0, 0] / np.longdouble(1e90) - 1
+    assert abs(error) <= 1000 * np.finfo(np.longdouble).eps
 
 
 @pytest.mark.parametrize("p", [1, 2, 3])
