@@ -85,15 +85,17 @@ def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
     backward = problem.operator == "adaptive_avg_pool_backward"
     items = prod(problem.input if backward else problem.output)
     global_size, local_size = line_of_groups(items, problem.batch * problem.channels)
-    buffers = ("x", "y", "indices") if problem.operator == "adaptive_max_pool" else ("x", "y")
+    macros: dict[str, int | str] = {"REAL": _compared_type(problem.dtype)}
+    buffers: tuple[str, ...] = ("x", "y")
+    if problem.operator == "adaptive_max_pool":
+        macros["LOWEST"] = _lowest(problem.dtype)
+        buffers = ("x", "y", "indices")
+    else:
+        macros["EXACT_DIVIDE"] = exact_divide(problem.dtype, device)
     return Launch(
-        source="pool/adaptive_pool.cl",
+        source=f"pool/{problem.operator.removesuffix('_backward')}.cl",
         kernel=problem.operator,
-        macros={
-            "REAL": _compared_type(problem.dtype),
-            "LOWEST": _lowest(problem.dtype),
-            "EXACT_DIVIDE": exact_divide(problem.dtype, device),
-        },
+        macros=macros,
         global_size=global_size,
         local_size=local_size,
         arguments=(*buffers, *three_axes(problem.input, 1), *three_axes(problem.output, 1)),

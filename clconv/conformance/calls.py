@@ -1,10 +1,11 @@
-"""Records calls of a backend's functions, so that each can be asked what it should have given."""
+"""Public calls: what they should give, what they gave, and a backend that keeps a log of them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -17,27 +18,38 @@ Array = np.ndarray[Any, Any]
 Backend = Any  # has functions named and called as clconv's, on numpy arrays
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a public function and what came back."""
+@dataclass(frozen=True)
+class PublicCall:
+    """The name of a public function and what it takes; what the reference says of it, once."""
 
     name: str
     arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
-    results: tuple[Array, ...]
-    seconds: float
+    options: Mapping[str, Any] = field(default_factory=dict)
 
+    def on(self, backend: Backend, **more: Any) -> Any:
+        """Call the function of that name; `out` is given as a copy, for it is written to."""
+        options = {n: v.copy() if n == "out" else v for n, v in self.options.items()}
+        return getattr(backend, self.name)(*self.arguments, **options, **more)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the operands."""
+        dtype: np.dtype[Any] = self.arguments[0].dtype
+        return dtype
+
+    @cached_property
     def expected(self) -> tuple[Array, ...]:
-        """Return the reference's results, in its wide dtype."""
-        return _tuple(getattr(reference, self.name)(*self.arguments, **self.options))
+        """The reference's results, in its wide dtype."""
+        return as_tuple(getattr(reference, self.name)(*self.arguments, **self.options))
 
+    @cached_property
     def magnitude(self) -> tuple[Array, ...]:
-        """Return the reference's results on absolute values: what rounding errors grow with.
+        """The reference's results on absolute values: what rounding errors grow with.
 
         An activation is left out: see `reference.bounds.activation_bound`.
         """
         if self.name == "deform_conv_backward":
-            return _tuple(deform_conv_backward_magnitude(*self.arguments, **self.options))
+            return as_tuple(deform_conv_backward_magnitude(*self.arguments, **self.options))
         absolute = [_absolute(a) for a in self.arguments]
         if self.name == "deform_conv":
             absolute[2] = self.arguments[2]  # offsets are places, not terms
@@ -45,29 +57,34 @@ class Call:
         if "beta" in options:
             options["beta"] = abs(options["beta"])
         options.pop("activation", None)
-        return _tuple(getattr(reference, self.name)(*absolute, **options))
+        return as_tuple(getattr(reference, self.name)(*absolute, **options))
 
-    def without_activation(self) -> Array:
-        """Return the reference's result before its activation."""
+    @cached_property
+    def before_activation(self) -> Array:
+        """The reference's result before its activation."""
         options = {name: value for name, value in self.options.items() if name != "activation"}
-        (y,) = _tuple(getattr(reference, self.name)(*self.arguments, **options))
+        (y,) = as_tuple(getattr(reference, self.name)(*self.arguments, **options))
         return y
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype that was computed in."""
-        dtype: np.dtype[Any] = self.arguments[0].dtype
-        return dtype
-
     def flops(self) -> int:
-        """Return the multiplications and additions of a convolution, 0 for anything else."""
+        """Multiplications and additions of a convolution, 0 for anything else."""
         if self.name == "conv":
-            return 2 * int(self.results[0].size) * int(self.arguments[1][0].size)
+            return 2 * int(self.expected[0].size) * int(self.arguments[1][0].size)
         if self.name == "conv_backward_data":
             return 2 * int(self.arguments[0].size) * int(self.arguments[1][0].size)
         if self.name == "conv_backward_weights":
             return 2 * int(self.arguments[1].size) * int(prod(self.options["weight_shape"][1:]))
         return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A public call and what a backend gave."""
+
+    public: PublicCall
+    results: tuple[Array, ...]
+    seconds: float
 
 
 class Recorder:
@@ -85,10 +102,17 @@ class Recorder:
             start = time.perf_counter()
             results = function(*arguments, **options)
             seconds = time.perf_counter() - start
-            self.log.append(Call(name, arguments, given, _tuple(results), seconds))
+            self.log.append(Call(PublicCall(name, arguments, given), as_tuple(results), seconds))
             return results
 
         return recorded
+
+
+def call_on(backend: Backend, public: PublicCall) -> Call:
+    """Make a call and return it with its results."""
+    start = time.perf_counter()
+    results = public.on(backend)
+    return Call(public, as_tuple(results), time.perf_counter() - start)
 
 
 def _absolute(value: Any) -> Any:
@@ -96,7 +120,7 @@ def _absolute(value: Any) -> Any:
     return abs(value) if isinstance(value, np.ndarray) and value.dtype.kind not in "iu" else value
 
 
-def _tuple(results: Any) -> tuple[Array, ...]:
+def as_tuple(results: Any) -> tuple[Array, ...]:
     """Return results as a tuple, without those that there are none of."""
     given = results if isinstance(results, tuple) else (results,)
     return tuple(each for each in given if each is not None)

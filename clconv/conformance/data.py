@@ -17,6 +17,7 @@ from clconv.reference.pool import divisors
 from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem, Tensor
 
@@ -62,16 +63,16 @@ def _terms(problem: Problem) -> int:
         return (plain.conv.terms + 1) * int(4**plain.conv.geometry.rank)
     if isinstance(plain, ConvProblem):
         return plain.terms + 1
-    if isinstance(plain, PoolProblem | ColumnsProblem):
+    if isinstance(plain, PoolProblem | ColumnsProblem | LpPoolProblem):
         return plain.geometry.taps
     return max(prod(tensor.shape[2:]) for tensor in plain.operands.values())
 
 
 def _divisors(problem: Problem) -> set[int]:
     """Return what an average divides by."""
-    if isinstance(problem, PoolProblem) and problem.operator != "max_pool":
+    if isinstance(problem, PoolProblem | LpPoolProblem) and problem.operator != "max_pool":
         geometry = problem.geometry
-        if problem.divisor:
+        if isinstance(problem, PoolProblem) and problem.divisor:
             return {problem.divisor}
         window: dict[str, Any] = {
             "stride": geometry.stride,
@@ -81,7 +82,7 @@ def _divisors(problem: Problem) -> set[int]:
             "semantics": "onnx",  # in which every geometry is allowed
         }
         axes = pool_axes((1, 1, *geometry.input), geometry.kernel, **window)
-        return set(map(int, divisors(axes, problem.count_include_pad).flat)) - {0}
+        return set(map(int, divisors(axes, getattr(problem, "count_include_pad", True)).flat)) - {0}
     if isinstance(problem, AdaptivePoolProblem) and problem.operator != "adaptive_max_pool":
         sides = [
             {-(-(p + 1) * n // out) - p * n // out for p in range(out)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from clconv.conformance.calls import PublicCall
 from clconv.conformance.data import Tensors
 from clconv.errors import UnsupportedError
 from clconv.spec.deform import DeformProblem
@@ -16,24 +16,12 @@ from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Geometry
 from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
 from clconv.spec.layout import DimensionNumbers
+from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import BiasGradientProblem, ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.tensor import Problem
 
 Convolution = ConvProblem | GeneralConvProblem
-
-
-@dataclass(frozen=True, slots=True)
-class PublicCall:
-    """The name of a public function, and what it takes."""
-
-    name: str
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def on(self, backend: Any, **more: Any) -> Any:
-        """Call the function of that name."""
-        return getattr(backend, self.name)(*self.arguments, **self.options, **more)
 
 
 def call_of(problem: Problem, tensors: Tensors) -> PublicCall:
@@ -44,6 +32,38 @@ def call_of(problem: Problem, tensors: Tensors) -> PublicCall:
     UnsupportedError : no public function states it, though kernels could solve it
     """
     return _CALLS[type(problem)](problem, tensors)
+
+
+def calls_of(problem: Problem, tensors: Tensors) -> Iterator[PublicCall]:
+    """Yield that call, and those of other functions that state the same problem."""
+    call = call_of(problem, tensors)
+    yield call
+    if call.name == "conv":
+        yield PublicCall(f"conv{call.arguments[0].ndim - 2}d", call.arguments, call.options)
+    if isinstance(problem, ConvProblem) and _is_depthwise(problem):
+        yield _with(call, "depthwise_conv", 3, ("stride", "padding", "dilation", "flip"))
+    if isinstance(problem, AdaptivePoolProblem) and set(problem.output) == {1}:
+        if problem.operator == "adaptive_avg_pool":
+            yield _with(call, "global_avg_pool", 1, ("layout",))
+    elif isinstance(problem, LpPoolProblem) and _is_global(problem):
+        yield _with(call, "global_lp_pool", 1, ("p", "signed", "layout"))
+
+
+def _with(call: PublicCall, name: str, arguments: int, options: tuple[str, ...]) -> PublicCall:
+    """Return another function's call with the first arguments and some options of `call`."""
+    kept = {option: call.options[option] for option in options}
+    return PublicCall(name, call.arguments[:arguments], kept)
+
+
+def _is_depthwise(problem: ConvProblem) -> bool:
+    written = problem.beta or problem.activation != "none"
+    return problem.direction == "forward" and problem.group_channels == 1 and not written
+
+
+def _is_global(problem: LpPoolProblem) -> bool:
+    geometry = problem.geometry
+    whole = geometry.kernel == geometry.input and not any(map(any, geometry.padding))
+    return whole and problem.operator == "lp_pool"
 
 
 def _window(geometry: Geometry, pool: bool = False) -> dict[str, Any]:
@@ -226,6 +246,16 @@ def _pool_call(problem: PoolProblem, t: Tensors) -> PublicCall:
     return PublicCall(problem.operator, (t["x"], geometry.kernel), options)
 
 
+def _lp_call(problem: LpPoolProblem, t: Tensors) -> PublicCall:
+    geometry = problem.geometry
+    options = _window(geometry) | {"layout": problem.layout or None}
+    options |= {"p": problem.p, "signed": problem.signed, "ceil_mode": geometry.ceil_mode}
+    options["semantics"] = "torch" if problem.scale_overhang else "onnx"
+    if problem.operator == "lp_pool":
+        return PublicCall("lp_pool", (t["x"], geometry.kernel), options)
+    return PublicCall("lp_pool_backward", (t["dy"], t["x"], geometry.kernel), options)
+
+
 def _adaptive_call(problem: AdaptivePoolProblem, t: Tensors) -> PublicCall:
     options: dict[str, Any] = {"layout": problem.layout or None}
     if problem.operator == "adaptive_avg_pool_backward":
@@ -253,6 +283,7 @@ _CALLS: dict[type, Callable[[Any, Tensors], PublicCall]] = {
     BiasGradientProblem: lambda problem, t: PublicCall("conv_backward_bias", (t["dy"],)),
     ColumnsProblem: _columns_call,
     PoolProblem: _pool_call,
+    LpPoolProblem: _lp_call,
     AdaptivePoolProblem: _adaptive_call,
     IndexProblem: _index_call,
 }

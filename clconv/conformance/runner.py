@@ -1,4 +1,4 @@
-"""Lists cases and runs them: every operator, shape, dtype, algorithm and rule."""
+"""Runs cases: every rule on every public call that states a problem."""
 
 from __future__ import annotations
 
@@ -8,37 +8,26 @@ from functools import partial
 from typing import Any
 
 import clconv
-from clconv.conformance.calls import Backend, Recorder
-from clconv.conformance.operators import Operator, Shape, Tensors, operators_of, tensors_of
-from clconv.conformance.rules import Finding, check_adjoint, check_bits, check_bound
+from clconv.conformance.calls import Backend, PublicCall, call_on
+from clconv.conformance.cases import Case
+from clconv.conformance.data import data_for
+from clconv.conformance.problems import calls_of
+from clconv.conformance.rules import Finding, check_adjoint, check_bits, check_bound, why_not
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.reference.bounds import computed_dtype
-from clconv.reference.shapes import CONV_SHAPES, POOL_SHAPES, TRANSPOSE_SHAPES
+from clconv.spec.tensor import Problem
 
-DTYPES = ("float32", "float64")
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One shape in one dtype by one algorithm; `shared` adds operators that have no algorithms."""
-
-    name: str
-    shape: Shape
-    dtype: str
-    algorithm: str
-    shared: bool
-
-    def __str__(self) -> str:
-        return f"{self.dtype}:{self.shape} by {self.algorithm}"
+DATA = {"bits": "integer", "bound": "random"}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one rule said of one operator in one case; `skipped` says why there is no finding."""
+    """What one rule said of one function in one case; `skipped` says why there is no finding."""
 
     case: Case
-    operator: str
+    algorithm: str
+    function: str
     rule: str
     finding: Finding | None
     skipped: str = ""
@@ -58,62 +47,59 @@ class DeviceBackend:
         return partial(getattr(clconv, name), **options)
 
 
-def list_cases(shapes: str, algorithms: tuple[str, ...]) -> list[Case]:
-    """Return the cases of a set of shapes: "quick" or "edges".
+def run_case(backend_of: Callable[[str], Backend], case: Case) -> Iterator[Outcome]:
+    """Yield an outcome for every algorithm, function and rule of `case`.
 
-    The quick set takes every third shape in float64: most of its time goes into builds, and the
-    element types share their sources.
+    `backend_of` gives the functions under test for the name of an algorithm. The reference is asked
+    once, for all algorithms.
     """
-    cases = []
-    for dtype in DTYPES:
-        step = 3 if shapes == "quick" and dtype == "float64" else 1
-        convolutions: list[tuple[str, Shape]] = [*CONV_SHAPES[shapes].items()]
-        convolutions += TRANSPOSE_SHAPES[shapes].items()
-        for name, shape in convolutions[::step]:
-            cases += [
-                Case(name, shape, dtype, algorithm, shared=algorithm == algorithms[0])
-                for algorithm in algorithms
-            ]
-        for name, pool_shape in list(POOL_SHAPES[shapes].items())[::step]:
-            cases.append(Case(name, pool_shape, dtype, "auto", shared=True))
-    return cases
+    calls = {rule: list(_calls(case.problem, rule)) for rule in DATA}
+    for algorithm in case.algorithms:
+        backend = backend_of(algorithm)
+        for rule, check in (("bits", check_bits), ("bound", check_bound)):
+            for public in calls[rule]:
+                hold = partial(_hold, check, backend, public)
+                yield _outcome(case, algorithm, public.name, rule, hold)
+        yield from _adjoint(case, algorithm, backend)
 
 
-def run_case(backend: Backend, case: Case) -> Iterator[Outcome]:
-    """Yield an outcome for every operator and rule of `case`."""
-    held = {"bits": (check_bits, "integer"), "bound": (check_bound, "random")}
-    for rule, (check, kind) in held.items():
-        try:
-            tensors = tensors_of(case.shape, case.dtype, kind)
-        except ValueError as error:  # no integers are exact
-            yield Outcome(case, "all", rule, None, skipped=str(error))
-            continue
-        for operator in operators_of(case.shape, case.dtype):
-            if operator.has_algorithms or case.shared:
-                hold = partial(_hold, check, backend, operator, case.shape, tensors)
-                yield _outcome(case, operator.name, rule, hold)
+def _calls(problem: Problem, rule: str) -> Iterator[PublicCall]:
+    """Yield the calls on data for a rule; none where it does not apply."""
+    if why_not(problem, rule):
+        return
+    try:
+        tensors = data_for(problem, DATA[rule])
+    except ValueError:  # no whole numbers are exact: reals alone will have to do
+        return
+    yield from calls_of(problem, tensors)
+
+
+def _adjoint(case: Case, algorithm: str, backend: Backend) -> Iterator[Outcome]:
     # The identity needs results that are not rounded, and those of a stored type are; for them
     # the rule of bits says as much, for the reference is its own adjoint.
-    if computed_dtype(case.dtype) == case.dtype:
-        integers = tensors_of(case.shape, case.dtype, "integer")
-        adjoint = partial(check_adjoint, backend, case.shape, integers)
-        yield _outcome(case, "adjoints", "adjoint", adjoint)
-
-
-def _hold(
-    check: Callable[[Any], Finding],
-    backend: Backend,
-    operator: Operator,
-    shape: Shape,
-    tensors: Tensors,
-) -> Finding:
-    recorder = Recorder(backend)
-    operator.apply(recorder, shape, tensors)
-    return check(recorder.log[-1])
-
-
-def _outcome(case: Case, operator: str, rule: str, check: Callable[[], Finding]) -> Outcome:
+    name = clconv.ops.arrays.numpy_dtype(case.problem.dtype)
+    if computed_dtype(name) != name:
+        return
+    function = str(case.problem).split(":")[0]
     try:
-        return Outcome(case, operator, rule, check())
+        finding = check_adjoint(backend, case.problem)
     except UnsupportedError as error:
-        return Outcome(case, operator, rule, None, skipped=str(error))
+        yield Outcome(case, algorithm, function, "adjoint", None, skipped=str(error))
+        return
+    except ValueError:  # no whole numbers are exact
+        return
+    if finding is not None:
+        yield Outcome(case, algorithm, function, "adjoint", finding)
+
+
+def _hold(check: Callable[[Any], Finding], backend: Backend, public: PublicCall) -> Finding:
+    return check(call_on(backend, public))
+
+
+def _outcome(
+    case: Case, algorithm: str, function: str, rule: str, check: Callable[[], Finding]
+) -> Outcome:
+    try:
+        return Outcome(case, algorithm, function, rule, check())
+    except UnsupportedError as error:
+        return Outcome(case, algorithm, function, rule, None, skipped=str(error))

@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from clconv.conformance.calls import Array, Call
+from clconv.conformance.calls import Array, PublicCall
 from clconv.reference.bounds import sample_roundings
 
 
-def terms_of(call: Call) -> tuple[int, ...]:
+def terms_of(call: PublicCall) -> tuple[int, ...]:
     """Return K for each result of a call; 0 where it is exact."""
     if call.dtype.kind in "iu":
-        return (0,) * len(call.results)
-    counted = _TERMS[call.name](call)
-    return counted if isinstance(counted, tuple) else (counted,) * len(call.results)
+        return (0,) * len(call.expected)
+    name = "conv" if call.name in ("conv1d", "conv2d", "conv3d") else call.name
+    counted = _TERMS[name](call)
+    return counted if isinstance(counted, tuple) else (counted,) * len(call.expected)
 
 
-def _layouts(call: Call) -> tuple[str, str, str]:
+def _layouts(call: PublicCall) -> tuple[str, str, str]:
     """Return the layouts of x, w and y of a convolution."""
     rank = call.arguments[0].ndim - 2
     letters = "DHW"[3 - rank :]
@@ -36,29 +37,29 @@ def _axes(array: Array, layout: str, letters: str) -> int:
     return prod(size for letter, size in sizes if letter in letters)
 
 
-def _conv(call: Call) -> int:
+def _conv(call: PublicCall) -> int:
     extra = len(call.arguments) > 2 and call.arguments[2] is not None
     return _axes(call.arguments[1], _layouts(call)[1], "IDHW") + extra + ("beta" in call.options)
 
 
-def _conv_data(call: Call) -> int:
+def _conv_data(call: PublicCall) -> int:
     groups = int(call.options.get("groups", 1))
     return _axes(call.arguments[1], _layouts(call)[1], "ODHW") // groups
 
 
-def _conv_weights(call: Call) -> int:
+def _conv_weights(call: PublicCall) -> int:
     return _axes(call.arguments[1], _layouts(call)[2], "NDHW")
 
 
-def _transpose(call: Call) -> int:
+def _transpose(call: PublicCall) -> int:
     extra = len(call.arguments) > 2 and call.arguments[2] is not None
     return int(call.arguments[1][:, 0].size) // int(call.options.get("groups", 1)) + extra
 
 
-def _window(position: int) -> Callable[[Call], int]:
+def _window(position: int) -> Callable[[PublicCall], int]:
     """Return the taps of the window that is argument `position`."""
 
-    def taps(call: Call) -> int:
+    def taps(call: PublicCall) -> int:
         axes = len(call.arguments[1]) if position == 2 else call.arguments[0].ndim - 2
         return int(np.broadcast_to(call.arguments[position], axes).prod())
 
@@ -72,31 +73,31 @@ def _adaptive(image: Array, other: Array, layout: Any) -> int:
     return prod((n - 1) // out + 2 for axis, n, out in sizes if axis in "DHW")
 
 
-def _plane(call: Call) -> int:
+def _plane(call: PublicCall) -> int:
     """Return the elements of a plane of the first argument."""
     x, layout = call.arguments[0], call.options.get("layout")
     return _axes(x, layout or "NC" + "DHW"[5 - x.ndim :], "DHW")
 
 
-def _deform(call: Call) -> int:
+def _deform(call: PublicCall) -> int:
     return _conv_of(call, with_bias=4) + sample_roundings(call.arguments[0].ndim - 2)
 
 
-def _conv_of(call: Call, with_bias: int) -> int:
+def _conv_of(call: PublicCall, with_bias: int) -> int:
     w, arguments = call.arguments[1], call.arguments
     return int(w[0].size) + (len(arguments) > with_bias and arguments[with_bias] is not None)
 
 
-def _deform_gradients(call: Call) -> tuple[int, ...]:
+def _deform_gradients(call: PublicCall) -> tuple[int, ...]:
     dy, x, w = call.arguments[:3]
     sampled, windows = sample_roundings(x.ndim - 2), int(dy[0, 0].size)
     column = len(w) // int(call.options.get("groups", 1))
     shared = column + x.shape[1] // int(call.options.get("offset_groups", 1)) + sampled
     dx, dw = column + int(w[0, 0].size) * windows + sampled, len(x) * windows + sampled
-    return (dx, dw, shared, shared)[: len(call.results)]
+    return (dx, dw, shared, shared)[: len(call.expected)]
 
 
-_TERMS: dict[str, Callable[[Call], int | tuple[int, ...]]] = {
+_TERMS: dict[str, Callable[[PublicCall], int | tuple[int, ...]]] = {
     "conv": _conv,
     "conv_backward_data": _conv_data,
     "conv_backward_weights": _conv_weights,
@@ -120,11 +121,11 @@ _TERMS: dict[str, Callable[[Call], int | tuple[int, ...]]] = {
     "avg_pool_backward": _window(1),
     "adaptive_max_pool": lambda call: 0,
     "adaptive_avg_pool": lambda call: _adaptive(
-        call.arguments[0], call.results[0], call.options.get("layout")
+        call.arguments[0], call.expected[0], call.options.get("layout")
     ),
     # As many windows touch a pixel as pixels would a window, the other way round.
     "adaptive_avg_pool_backward": lambda call: _adaptive(
-        call.arguments[0], call.results[0], call.options.get("layout")
+        call.arguments[0], call.expected[0], call.options.get("layout")
     ),
     "global_max_pool": lambda call: 0,
     "global_avg_pool": _plane,

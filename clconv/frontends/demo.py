@@ -122,7 +122,7 @@ def run_demo(console: Console, photo: Path | None, out: Path, choice: str | None
         passed &= all(finding.passed for finding in findings)
         table.add_row(*_device_row(device, calls, findings, seconds))
         for call, finding in zip(calls, findings, strict=True):
-            worst_of.setdefault(call.name, []).append(finding.message)
+            worst_of.setdefault(call.public.name, []).append(finding.message)
         _write(out, image, results)
     console.print(table)
     for name, messages in worst_of.items():
@@ -161,8 +161,10 @@ def _device_table() -> Table:
 def _device_row(
     device: Device, calls: list[Call], findings: list[Finding], seconds: list[float]
 ) -> tuple[str, ...]:
-    rates = [(call.flops(), s) for call, s in zip(calls, seconds, strict=True) if call.flops()]
-    rate = sum(flops for flops, _ in rates) / sum(s for _, s in rates) / 1e9
+    rates = [
+        (call.public.flops, s) for call, s in zip(calls, seconds, strict=True) if call.public.flops
+    ]
+    rate = sum(count for count, _ in rates) / sum(s for _, s in rates) / 1e9
     right = all(finding.passed for finding in findings)
     return (
         f"{device.name}\n{device.platform}",

@@ -10,16 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from clconv.algorithms.registry import select
-from clconv.conformance.calls import Recorder
+from clconv.conformance.calls import PublicCall, call_on
 from clconv.conformance.data import data_for
-from clconv.conformance.problems import PublicCall, call_of
-from clconv.conformance.rules import Finding, check_bits, check_bound
+from clconv.conformance.problems import call_of
+from clconv.conformance.rules import Finding, check_bits, check_bound, why_not
 from clconv.conformance.runner import DeviceBackend
 from clconv.errors import UnsupportedError
 from clconv.frontends.tables import usable_devices
 from clconv.program.device import Device
 from clconv.spec.cost import Cost, cost
-from clconv.spec.dtypes import dtype_named
 from clconv.spec.parse import parse
 from clconv.spec.tensor import Problem
 
@@ -105,19 +104,14 @@ def _run_on(device: Device, problem: Problem, algorithm: str, repeat: int) -> Re
 
 def _hold(problem: Problem, backend: DeviceBackend, rule: str, kind: str) -> Finding | str:
     """Return what a rule finds, or why it does not apply."""
-    if rule == "bound" and dtype_named(problem.dtype).kind == "i":
-        return "integers are whole"
-    if rule == "bits" and getattr(problem, "activation", "none") not in ("none", "relu", "relu6"):
-        return "the activation is not exact"
-    if rule == "bits" and not float(getattr(problem, "beta", 0)).is_integer():
-        return "beta is no whole number"
+    reason = why_not(problem, rule)
+    if reason:
+        return reason
     try:
-        call = call_of(problem, data_for(problem, kind))
+        public = call_of(problem, data_for(problem, kind))
     except ValueError as error:
         return str(error)
-    recorder = Recorder(backend)
-    call.on(recorder)
-    return (check_bits if rule == "bits" else check_bound)(recorder.log[-1])
+    return (check_bits if rule == "bits" else check_bound)(call_on(backend, public))
 
 
 def _timed(call: PublicCall, backend: DeviceBackend, repeat: int) -> list[float]:

@@ -6,13 +6,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from clconv.algorithms.registry import algorithm_names
-from clconv.conformance.runner import Case, DeviceBackend, Outcome, list_cases, run_case
+from clconv.conformance.cases import Case, list_cases
+from clconv.conformance.runner import DeviceBackend, Outcome, run_case
 from clconv.frontends.tables import usable_devices
 from clconv.program.device import Device
 
@@ -49,18 +51,18 @@ def _run_with_progress(console: Console, device: Device, cases: list[Case]) -> l
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(f"{device.name} ({device.platform})", total=len(cases))
         for case in cases:
-            outcomes += run_case(DeviceBackend(device, case.algorithm), case)
+            outcomes += run_case(partial(DeviceBackend, device), case)
             progress.advance(task)
     return outcomes
 
 
 def _table(device: Device, outcomes: list[Outcome], seconds: float) -> Table:
     table = Table(title=f"{device}, driver {device.driver_version}", title_justify="left")
-    table.add_column("operator", no_wrap=True)
+    table.add_column("function", no_wrap=True)
     for heading in ("checks", "passed", "skipped", "worst error / bound"):
         table.add_column(heading, justify="right")
-    for operator in dict.fromkeys(outcome.operator for outcome in outcomes):
-        table.add_row(operator, *_counts(o for o in outcomes if o.operator == operator))
+    for function in sorted({outcome.function for outcome in outcomes}):
+        table.add_row(function, *_counts(o for o in outcomes if o.function == function))
     table.add_section()
     table.add_row("all", *_counts(outcomes), style="bold")
     # One line for reasons that differ in their numbers only.
@@ -86,8 +88,8 @@ def _report_misses(console: Console, outcomes: list[Outcome]) -> bool:
     for outcome in misses[:MISSES_SHOWN]:
         assert outcome.finding is not None
         console.print(
-            f"[red]miss[/] {outcome.operator}, {outcome.rule}, {outcome.case}:"
-            f" {outcome.finding.message}",
+            f"[red]miss[/] {outcome.function}, {outcome.rule}, {outcome.case} by"
+            f" {outcome.algorithm}: {outcome.finding.message}",
             highlight=False,
         )
     if len(misses) > MISSES_SHOWN:

@@ -94,7 +94,7 @@ def test_verify_fails_on_a_miss(device, monkeypatch):
     monkeypatch.setattr(module, "check_bits", lambda call: Finding(False, 9.0, "planted"))
     result = run("verify", "--quick", "--device", device.index)
     assert result.exit_code == 1
-    assert "miss conv, bits, float32:n2c3o4g1" in result.stdout
+    assert "miss conv, bits, conv_fwd:f32:n" in result.stdout
     assert "planted" in result.stdout
     assert "there are misses" in result.stdout
 

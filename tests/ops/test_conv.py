@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.grid import hold
 
 import clconv
 from clconv import reference
-from clconv.conformance.runner import Case, DeviceBackend, run_case
+from clconv.conformance.cases import conv_strings, transpose_strings
 from clconv.reference.shapes import CONV_SHAPES, TRANSPOSE_SHAPES
 
 EDGES = CONV_SHAPES["edges"]
@@ -21,17 +22,21 @@ SERVED = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+CHOSEN = ("conv_fwd", "conv_bwd_data", "conv_bwd_weights")  # what takes `algorithm`
+
+
+@pytest.mark.parametrize("code", ["f32", "f64"])
 @pytest.mark.parametrize(("name", "algorithm"), SERVED)
-def test_bits_bounds_and_adjoints(device, name, algorithm, dtype):
-    """All directions, with bias and flipped; im2col, col2im and the bias's gradient beside them."""
-    if dtype == "float64" and not device.fp64:
-        pytest.skip(f"{device} has no float64")
-    shared = algorithm == clconv.algorithm_names()[-1]
-    case = Case(name, EDGES[name], dtype, algorithm, shared)
-    for outcome in run_case(DeviceBackend(device, algorithm), case):
-        assert not outcome.skipped, outcome
-        assert outcome.finding.passed, (outcome.operator, outcome.rule, outcome.finding.message)
+def test_bits_bounds_and_adjoints(device, name, algorithm, code):
+    """All directions, with bias and flipped, and as general convolutions."""
+    strings = [s for s in conv_strings(EDGES[name], code) if s.split(":")[0] in CHOSEN]
+    hold(device, strings, algorithm)
+
+
+@pytest.mark.parametrize("code", ["f32", "f64"])
+@pytest.mark.parametrize("name", EDGES)
+def test_unfolding_and_the_bias_gradient(device, name, code):
+    hold(device, [s for s in conv_strings(EDGES[name], code) if s.split(":")[0] not in CHOSEN])
 
 
 TRANSPOSED = TRANSPOSE_SHAPES["edges"]
@@ -44,15 +49,10 @@ TRANSPOSED_SERVED = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("code", ["f32", "f64"])
 @pytest.mark.parametrize(("name", "algorithm"), TRANSPOSED_SERVED)
-def test_transposed_bits_bounds_and_adjoints(device, name, algorithm, dtype):
-    if dtype == "float64" and not device.fp64:
-        pytest.skip(f"{device} has no float64")
-    case = Case(name, TRANSPOSED[name], dtype, algorithm, shared=True)
-    for outcome in run_case(DeviceBackend(device, algorithm), case):
-        assert not outcome.skipped, outcome
-        assert outcome.finding.passed, (outcome.operator, outcome.rule, outcome.finding.message)
+def test_transposed_bits_bounds_and_adjoints(device, name, algorithm, code):
+    hold(device, transpose_strings(TRANSPOSED[name], code), algorithm)
 
 
 def test_auto_is_one_of_the_algorithms(device):

@@ -1,0 +1,189 @@
+"""The grids of cases: problem strings, out of the reference's named shapes and a list of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from clconv.reference.shapes import CONV_SHAPES, POOL_SHAPES, TRANSPOSE_SHAPES
+from clconv.reference.shapes import ConvShape as Conv
+from clconv.reference.shapes import PoolShape as Pool
+from clconv.reference.shapes import TransposeShape as Transpose
+from clconv.spec.general import GeneralConvProblem
+from clconv.spec.parse import parse
+from clconv.spec.problem import ConvProblem
+from clconv.spec.quantized import QuantizedConvProblem
+from clconv.spec.tensor import Problem
+
+TYPES = ("f32", "f64")
+# Each on a few shapes: their kernels are those of f32 between conversions.
+OTHER_TYPES = ("f16", "bf16", "c64", "c128")
+
+# What has no named shape; {t} is a type.
+OTHERS = (
+    "conv_fwd:{t}:n2c4o6g2:i9x8:k3x2:s2x1:p1.2x2.0:d1x2:reflect",
+    "conv_fwd:{t}:n1c2o3g1:i7:k4:s1:p2.5:d1:replicate",
+    "conv_fwd:{t}:n1c2o2g2:i4x5x6:k3x2x3:s1x2x1:p1.0x3.2x2.2:d1:circular",
+    "conv_fwd:{t}:n2c4o6g2:i9x8:k3x3:s2:p1.2x2.0:d1:circular:NHWC,HWIO->NHWC",
+    "conv_fwd:{t}:n2c3o4g1:i6x7:k3x2:s1:p1.1:d1:bias:flip:CHWN,OHWI->NCHW",
+    "conv_fwd:{t}:n2c3o5g1:i11x9:k3x3:s1:p1.1:d1:bias:relu",
+    "conv_fwd:{t}:n2c4o4g4:i11x9:k3x3:s1:p1.1:d1:bias:beta-2.0:relu6",
+    "conv_fwd:{t}:n1c3o5g1:i11:k3:s1:p1.1:d1:leaky_relu",
+    "conv_fwd:{t}:n1c3o5g1:i11:k3:s1:p1.1:d1:sigmoid",
+    "conv_fwd:{t}:n1c3o5g1:i11:k3:s1:p1.1:d1:tanh",
+    "conv_fwd:{t}:n1c3o5g1:i11:k3:s1:p1.1:d1:silu",
+    "conv_fwd:{t}:n1c4o8g4:i11:k3:s1:p1.1:d1:beta0.5:gelu",
+    "conv_fwd:{t}:n4c3o4g1:i6x7:k3x2:s1x2:p1.-1x0.2:d1:lhs1x3:bg2",
+    "conv_fwd:{t}:n2c4o6g2:i4x3x5:k2x3x2:s2x1x1:p0.1x1.0x-1.2:d1:lhs2x1x2:NDHWC,DHWIO->NDHWC",
+    "deform_conv_fwd:{t}:n2c4o6g2:i9x8:k3x2:s1x2:p1.0x0.1:d1:bias:og2:mask",
+    "deform_conv_fwd:{t}:n1c3o4g1:i12:k3:s2:p1.1:d2:og1",
+    "deform_conv_fwd:{t}:n1c4o3g1:i4x5x4:k2x2x3:s1:p1.1:d1:og2:mask",
+    "deform_conv_bwd_data:{t}:n2c4o6g2:i9x8:k3x2:s1x2:p1.0x0.1:d1:og2:mask",
+    "lp_pool:{t}:n2c3:i9x8:k3x2:s2x1:p1.0x0.1:d1:norm1.0",
+    "lp_pool:{t}:n2c3:i9x8:k3x2:s2x1:p1.0x0.1:d1:ceil:norm2.0:scale_overhang:NHWC",
+    "lp_pool:{t}:n2c3:i5x4:k5x4:s1:p0.0:d1:norm2.0",
+    "lp_pool:{t}:n1c3:i11:k3:s1:p1.1:d2:norm3.0:signed",
+    "lp_pool_backward:{t}:n1c2:i4x5x6:k2x3x2:s1:p0.0:d1:norm1.0:signed",
+    "lp_pool_backward:{t}:n2c3:i9x8:k3x2:s2x1:p1.0x0.1:d1:norm2.5",
+    "adaptive_max_pool:{t}:n2c3:i7x9:o3x4",
+    "adaptive_avg_pool:{t}:n2c3:i7x9:o3x4",
+    "adaptive_avg_pool:{t}:n2c3:i5:o8",
+    "adaptive_avg_pool:{t}:n1c2:i4x5x6:o1x1x1:NDHWC",
+    "adaptive_avg_pool_backward:{t}:n2c3:i7x9:o3x4:NHWC",
+    "adaptive_avg_pool_backward:{t}:n1c2:i4x5x6:o2x3x7",
+    "max_pool:{t}:n2c3:i7x9:k3x2:s2:p1.1:d1x2:NHWC",
+    "avg_pool:{t}:n2c3:i7x9:k3x2:s2:p1.1:d1x2:divisor7:CNWH",
+    "max_pool_backward:{t}:n2c3:i7x9:o3x4:NHWC",
+    "max_unpool:{t}:n2c3:i7x9:o3x4",
+    "max_unpool_backward:{t}:n1c2:i4x5x6:o2x3x2",
+    "im2col:{t}:n2c3:i7x9:k3x2:s2:p1.1:d1x2:NHWC",
+    "col2im:{t}:n2c3:i7x9:k3x2:s2:p1.1:d1x2:CWHN",
+)
+INTEGERS = (
+    "conv_fwd:u8.i8:n2c4o6g2:i9x8:k3x2:s2x1:p1.2x2.0:d1:xzero:wzero",
+    "conv_fwd:i16:n1c3o4g1:i5x4x6:k2x3x2:s1:p1.1:d1:acci64:xzero",
+    "conv_fwd:i64:n2c4o4g4:i9:k3:s1:p1.1:d2:bias",
+    "conv_bwd_data:i32:n2c4o6g2:i9x8:k3x2:s2x1:p1.2x2.0:d1",
+    "qlinear_conv:u8.i8:n2c4o6g2:i9x8:k3x2:s2x1:p1.2x2.0:d1:xzero:wzero:bias:tou8",
+    "qlinear_conv:i8:n1c3o4g1:i9:k3:s1:p0.0:d1:toi16",
+    "max_pool:u8:n2c3:i7x9:k3x2:s2:p1.1:d1x2:ceil:NHWC",
+    "adaptive_max_pool:i64:n2c3:i7x9:o3x4",
+    "max_pool_backward:i8:n2c3:i7x9:o3x4",
+    "max_unpool:u16:n2c3:i7x9:o3x4",
+    "im2col:i8:n2c3:i7x9:k3x2:s2:p1.1:d1x2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One problem, by one or more algorithms; it prints as its problem string."""
+
+    problem: Problem
+    algorithms: tuple[str, ...] = ("auto",)
+
+    def __str__(self) -> str:
+        return str(self.problem)
+
+
+def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
+    """Return the cases of a grid, "quick" or "edges"; convolutions by all `algorithms`.
+
+    The quick grid takes every third shape in f64: most of its time goes into builds, and the
+    types share their sources.
+    """
+    quick = grid == "quick"
+    strings = list(_grid_strings(grid, "f32", step=1))
+    strings += _grid_strings(grid, "f64", step=3 if quick else 1)
+    for number, code in enumerate(OTHER_TYPES):
+        strings += list(_grid_strings(grid, code, step=9 if quick else 5))[number::7]
+    strings += INTEGERS
+    problems = dict.fromkeys(parse(text) for text in strings if is_defined(text))
+    return [Case(problem, _ways(problem, algorithms)) for problem in problems]
+
+
+def _ways(problem: Problem, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+    chosen = isinstance(problem, ConvProblem | GeneralConvProblem | QuantizedConvProblem)
+    return algorithms if chosen else ("auto",)
+
+
+def is_defined(text: str) -> bool:
+    """Tell whether a problem is defined for its type: complex numbers have no order."""
+    ordered = ("max_pool:", "lp_pool", "deform", "relu", "sigmoid", "tanh", "silu", "gelu")
+    is_complex = text.split(":")[1].startswith("c")
+    return not (is_complex and any(word in text for word in ordered))
+
+
+def _grid_strings(grid: str, code: str, step: int) -> Iterator[str]:
+    for shape in list(CONV_SHAPES[grid].values())[::step]:
+        yield from conv_strings(shape, code)
+    for transposed in list(TRANSPOSE_SHAPES[grid].values())[::step]:
+        yield from transpose_strings(transposed, code)
+    for pool in list(POOL_SHAPES[grid].values())[::step]:
+        yield from pool_strings(pool, code)
+    for text in OTHERS[::step]:
+        yield text.format(t=code)
+
+
+def conv_strings(shape: Conv, code: str) -> Iterator[str]:
+    """Yield every use of a convolution's shape: all directions, with bias, flipped, general."""
+    sizes = f"{code}:{shape}"
+    yield f"conv_fwd:{sizes}"
+    yield f"conv_fwd:{sizes}:bias"
+    yield f"conv_fwd:{sizes}:flip"
+    for direction in ("conv_bwd_data", "conv_bwd_weights"):
+        yield f"{direction}:{sizes}"
+        yield f"{direction}:{sizes}:flip"
+    positions = prod(shape.y_shape[2:])
+    yield f"conv_bwd_bias:{code}:n{shape.batch}o{shape.outputs}:i{positions}"
+    images = f"{code}:n{shape.batch}c{shape.channels}:{str(shape).split(':', 1)[1]}"
+    yield f"im2col:{images}"
+    yield f"col2im:{images}"
+    general = _general(shape, code)
+    for direction in ("conv_fwd", "conv_bwd_data", "conv_bwd_weights"):
+        yield f"{direction}:{general}"
+
+
+def _general(shape: Conv, code: str) -> str:
+    """Return a shape as a general convolution: channels last, pixels apart.
+
+    The first axis has its padding moved by a pixel, so that it is negative where there was none.
+    """
+    rank = len(shape.spatial)
+    letters = "DHW"[3 - rank :]
+    low, high = shape.padding[0]
+    moved: Any = replace(shape, padding=((low - 1, high + 1), *shape.padding[1:]))
+    gaps = "x".join(["2", *["1"] * (rank - 1)])
+    return f"{code}:{moved}:lhs{gaps}:N{letters}C,{letters}IO->N{letters}C"
+
+
+def transpose_strings(shape: Transpose, code: str) -> Iterator[str]:
+    """Yield conv_transpose with a bias and its adjoints, in the eyes of the convolution."""
+    batch, outputs, *output = shape.y_shape
+    sizes = {"i": output, "k": shape.kernel, "s": shape.stride, "d": shape.dilation}
+    fields = [letter + "x".join(map(str, values)) for letter, values in sizes.items()]
+    fields.append("p" + "x".join(f"{low}.{high}" for low, high in shape.padding))
+    channels = f"n{batch}c{outputs}o{shape.channels}g{shape.groups}"
+    text = f"{code}:{channels}:{':'.join(fields)}" + ":conj" * code.startswith("c")
+    windows = parse(f"conv_fwd:{text}").plain.geometry.output  # type: ignore[attr-defined]
+    extra = tuple(a - b for a, b in zip(windows, shape.spatial, strict=True))
+    if any(extra):
+        text += ":extra" + "x".join(map(str, extra))
+    yield f"conv_bwd_data:{text}:bias"
+    yield f"conv_fwd:{text}"
+    yield f"conv_bwd_weights:{text}"
+
+
+def pool_strings(shape: Pool, code: str) -> Iterator[str]:
+    """Yield max and average pooling and their adjoints."""
+    text = str(shape).replace(":floor", "").removesuffix(":include").removesuffix(":exclude")
+    exclude = ":exclude_pad" * (not shape.count_include_pad)
+    sizes, _, window = text.partition(":")
+    spatial = window.split(":")[0]
+    yield f"max_pool:{code}:{text}"
+    outputs = "x".join(map(str, shape.y_shape[2:]))
+    yield f"max_pool_backward:{code}:{sizes}:{spatial}:o{outputs}"
+    if shape.has_average:
+        yield f"avg_pool:{code}:{text}{exclude}"
+        yield f"avg_pool_backward:{code}:{text}{exclude}"

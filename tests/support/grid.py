@@ -1,0 +1,26 @@
+"""Holds problem strings to the rules of conformance."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from clconv.conformance.cases import Case
+from clconv.conformance.runner import DeviceBackend, run_case
+from clconv.spec.parse import parse
+
+
+def hold(device, strings, algorithm="auto"):
+    """Assert that every rule finds every problem right; return how many findings there were."""
+    findings = 0
+    for text in strings:
+        problem = parse(text)
+        if problem.dtype in ("float64", "complex128") and not device.fp64:
+            pytest.skip(f"{device} has no float64")
+        for outcome in run_case(partial(DeviceBackend, device), Case(problem, (algorithm,))):
+            assert not outcome.skipped, outcome
+            assert outcome.finding.passed, (text, outcome.function, outcome.rule, outcome.finding)
+            findings += 1
+    assert findings > 0
+    return findings
