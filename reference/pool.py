@@ -10,9 +10,10 @@ and does not.
 The gradient flows, in equal shares, to every element of the window: the transpose of the linear
 forward map, so <y, dy> = <x, dx> here too.
 
-Edge cases. A NaN or an infinity reaches every window it is in. A window without an element of
-the image gives 0/0 = NaN if the padding is not counted, and zero if it is; neither has a gradient.
-A batch of no images is one again; an image of no elements is refused.
+Edge cases. A NaN or an infinity reaches every window it is in, and no other; infinities of both
+signs average to NaN. A window without an element of the image gives 0/0 = NaN if the padding is not
+counted, and zero if it is; neither has a gradient. The sign of a zero is not promised. Only the
+batch may be empty.
 """
 
 from __future__ import annotations

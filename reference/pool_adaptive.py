@@ -17,8 +17,8 @@ adds up both shares: with n[i] the number of elements in window i,
 Global pooling is one window over everything. Its axes stay, each of size 1. Gradients: of a mean,
 `adaptive_avg_pool_backward`; of a maximum, `max_pool_backward` with the indices.
 
-Edge cases. NaN, infinities, ties and -inf are as in `pool.py` and `pool_max.py`. A batch of no
-images is one again; an image of no elements, and an output of none, are refused.
+Edge cases. NaN, infinities, ties and -inf are as in `pool.py` and `pool_max.py`. Only the batch may
+be empty; an output_size of 0, which torch allows, is refused.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def adaptive_avg_pool(x: npt.ArrayLike, output_size: PerAxis) -> Array:
 
     Raises
     ------
-    ValueError : an empty image, or an output_size that does not fit it
+    ValueError : an empty image, or an output_size that has not one entry per axis, 1 or more
     """
     sizes = output_sizes(np.shape(x), output_size)
     x = widen_to_float(x)
@@ -152,10 +152,8 @@ def global_lp_pool(x: npt.ArrayLike, *, p: float = 2, signed: bool = False) -> A
 
 
 def output_sizes(x_shape: Sequence[int], output_size: PerAxis, name: str = "x") -> tuple[int, ...]:
-    """One output size per axis, for an image with something in it."""
+    """One output size per axis, each at least 1."""
     check_image(name, x_shape)
-    if 0 in x_shape[2:]:
-        raise ValueError(f"{name} {tuple(x_shape)} has an empty spatial axis: nothing to pool")
     return per_axis("output_size", output_size, len(x_shape) - 2)
 
 
