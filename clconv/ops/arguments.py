@@ -96,15 +96,24 @@ def window_geometry(
         if min(entries) < 1:
             raise GeometryError(f"{name} must be at least 1, got {entries}")
     pairs = padding_pairs(padding, input, kernel, strides, dilations)
+    if min(map(min, pairs)) < 0:
+        raise GeometryError(f"padding must be at least 0, got {pairs}")
     return Geometry(input, kernel, strides, dilations, pairs, ceil_mode)
 
 
-def image_shape(name: str, shape: Any) -> Sizes:
-    """Return the shape of an (N, C, *spatial) array, with 1 to 3 spatial axes of 1 or more."""
+def spatial_rank(name: str, shape: Any) -> int:
+    """Return how many spatial axes an image of `shape` has: 1 to 3."""
     given = sizes(name, shape)
     if len(given) - 2 not in SPATIAL_RANKS:
         raise GeometryError(f"{name} {given} must be (N, C, *spatial) with 1 to 3 spatial axes")
-    if given[0] < 0 or min(given[1:]) < 1:
+    return len(given) - 2
+
+
+def image_shape(name: str, shape: Any, batch_axis: int = 0) -> Sizes:
+    """Return the shape of an (N, C, *spatial) array, in any order; the batch alone may be 0."""
+    spatial_rank(name, shape)
+    given = sizes(name, shape)
+    if any(size < (axis != batch_axis) for axis, size in enumerate(given)):
         raise GeometryError(f"{name} {given} must have all sizes 1 or more (N may be 0)")
     return given
 

@@ -80,7 +80,7 @@ def _run_from_host(
     results: Results,
     out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
-    if _is_empty(tensors):  # sums of no terms
+    if _is_empty(tensors):  # a batch of no images, so: no images, or gradients of no terms
         zeros = {name: np.zeros(shape, dtype) for name, (shape, dtype) in results.items()}
         return tuple({**zeros, **out}.values())
     tensors = {name: plain(array) for name, array in tensors.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clconv.ops.arguments import image_shape
+from clconv.ops.arguments import image_shape, spatial_rank
 from clconv.spec.geometry import Sizes
 from clconv.spec.layout import parse_layout, permuted, spatial_letters
 from clconv.spec.problem import Problem
@@ -25,8 +25,8 @@ class Layout:
     @staticmethod
     def of(text: Any, name: str, shape: Any) -> tuple[Layout, Sizes]:
         """Return the layout of an image of `shape`, and its sizes in the plain order."""
-        sizes = image_shape(name, shape)
-        layout = Layout(text, len(sizes) - 2)
+        layout = Layout(text, spatial_rank(name, shape))
+        sizes = image_shape(name, shape, layout.given.index("N"))
         return layout, layout.to_plain(sizes)
 
     def to_plain(self, shape: Sizes) -> Sizes:

@@ -65,7 +65,8 @@ def adaptive_avg_pool_backward(
     shape = image_shape("input_shape", input_shape)
     if len(dy.shape) != len(shape) or tuple(dy.shape[:2]) != shape[:2]:
         raise GeometryError(f"dy {dy.shape} must have the batch and channels of {shape}")
-    problem = _problem("adaptive_avg_pool_backward", dy.dtype.name, shape, dy.shape[2:])
+    output = image_shape("dy", dy.shape)[2:]
+    problem = _problem("adaptive_avg_pool_backward", dy.dtype.name, shape, output)
     (dx,) = execute(problem, {"x": dy}, {"y": (shape, problem.dtype)}, device=device)
     return dx
 

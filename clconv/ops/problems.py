@@ -12,6 +12,7 @@ from clconv.ops.arguments import (
     integer,
     padding_pairs,
     per_axis,
+    spatial_rank,
     window_geometry,
 )
 from clconv.ops.arrays import Array
@@ -39,7 +40,7 @@ def conv_problem(
     dimension_numbers, activation, beta. A problem that has no option of the general kind is a
     plain one.
     """
-    numbers = _numbers(x_shape, w_shape, options.get("dimension_numbers"))
+    numbers = _numbers(direction, x_shape, w_shape, options.get("dimension_numbers"))
     groups = integer("groups", options["groups"])
     plain_x = permuted(x_shape, numbers.x, numbers.plain_x)
     plain_w = permuted(w_shape, numbers.w, numbers.plain_w)
@@ -85,7 +86,7 @@ def general_problem(
     options: Mapping[str, Any],
 ) -> GeneralConvProblem:
     """State the problem of `conv_general`: padding may be negative, x dilated, batch in groups."""
-    numbers = _numbers(x_shape, w_shape, options["dimension_numbers"])
+    numbers = _numbers(direction, x_shape, w_shape, options["dimension_numbers"])
     groups = integer("groups", options["groups"])
     batch_groups = integer("batch_groups", options["batch_groups"])
     plain_x = permuted(x_shape, numbers.x, numbers.plain_x)
@@ -162,13 +163,19 @@ def _real(name: str, value: Any) -> float:
         raise ValueError(f"{name} {value} is too large") from None
 
 
-def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:
-    image_shape("x", x_shape)
+def _numbers(
+    direction: Direction, x_shape: Sizes, w_shape: Sizes, text: str | None
+) -> DimensionNumbers:
+    """Return the layouts, the sizes of x and w checked: of the arguments that give them."""
+    x = "input_shape" if direction == "backward_data" else "x"
+    w = "weight_shape" if direction == "backward_weights" else "w"
+    numbers = DimensionNumbers.parse(text, spatial_rank(x, x_shape))
+    image_shape(x, x_shape, numbers.x.index("N"))
     if len(w_shape) != len(x_shape):
-        raise GeometryError(f"w {w_shape} must have as many axes as x {x_shape}")
+        raise GeometryError(f"{w} {w_shape} must have as many axes as {x} {x_shape}")
     if min(w_shape) < 1:
-        raise GeometryError(f"w {w_shape} must have all sizes 1 or more")
-    return DimensionNumbers.parse(text, len(x_shape) - 2)
+        raise GeometryError(f"{w} {w_shape} must have all sizes 1 or more")
+    return numbers
 
 
 def _check_channels(

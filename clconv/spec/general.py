@@ -39,7 +39,6 @@ class GeneralConvProblem:
     flip: bool = False
     activation: str = "none"
     beta: float = 0.0
-    extra: Sizes = ()  # windows at the end of each axis of the plain y that y does not have
 
     def __post_init__(self) -> None:
         _ = self.plain  # which raises where something does not fit
@@ -104,23 +103,17 @@ class GeneralConvProblem:
         """The shape of y, in its layout."""
         numbers = self.dimension_numbers
         batch, outputs, *output = self.plain.y_shape
-        if self.extra:
-            output = [size - extra for size, extra in zip(output, self.extra, strict=True)]
         sizes = dict(zip(numbers.plain_x, (batch, outputs, *output), strict=True))
         return tuple(sizes[letter] for letter in numbers.y)
 
     @property
     def y(self) -> Rearrangement:
-        """Q: y with its channels first, and zeros in the windows that it does not have."""
+        """Q: y with its channels first."""
         numbers = self.dimension_numbers
-        padding = tuple((0, extra) for extra in self.extra) or None
-        return Rearrangement.of(self.y_shape, numbers.y, numbers.plain_x, padding=padding)
+        return Rearrangement.of(self.y_shape, numbers.y, numbers.plain_x)
 
     def __str__(self) -> str:
         sizes = ("x".join(map(str, sizes)) for sizes in (self.x_shape, self.input_dilation))
         pads = "x".join(f"{low}.{high}" for low, high in self.padding)
-        extra = "x".join(map(str, self.extra)) or "0"
-        given = "x{}:lhs{}:bg{}:p{}:{}:e{}".format(
-            *sizes, self.batch_groups, pads, self.padding_mode, extra
-        )
+        given = "x{}:lhs{}:bg{}:p{}:{}".format(*sizes, self.batch_groups, pads, self.padding_mode)
         return f"{self.plain}:from:{self.dimension_numbers}:{given}"
