@@ -155,7 +155,7 @@ def transpose_axes(
         raise ValueError(f"{w} has filters for {w_shape[0]} channels, but {x} has {x_shape[1]}")
     if x_shape[1] % groups:
         raise ValueError(f"groups={groups} does not divide C={x_shape[1]} of {x}")
-    if padding in ("same", "same_lower"):
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
         raise ValueError(f"padding={padding!r} has no one meaning in a transposed convolution")
     rank = len(x_shape) - 2
     kernel = per_axis("kernel_size", tuple(w_shape[2:]), rank)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from clconv.errors import GeometryError
@@ -25,13 +25,17 @@ def integer(name: str, value: Any) -> int:
 
 def sizes(name: str, value: Any) -> Sizes:
     """Return a sequence of integers as a tuple."""
-    if isinstance(value, str):
-        raise TypeError(f"{name} must be a sequence of integers, got {value!r}")
+    return tuple(integer(name, entry) for entry in _entries(name, value))
+
+
+def _entries(name: str, value: Any) -> tuple[Any, ...]:
+    """Return a sequence as a tuple; a set has no order, and text no integers."""
     try:
-        entries = tuple(value)
+        if isinstance(value, str | bytes | Set | Mapping):
+            raise TypeError
+        return tuple(value)
     except TypeError:
         raise TypeError(f"{name} must be a sequence of integers, got {value!r}") from None
-    return tuple(integer(name, entry) for entry in entries)
 
 
 def per_axis(name: str, value: Any, rank: int) -> Sizes:
@@ -56,7 +60,7 @@ def padding_pairs(
         raise ValueError(f"padding must be 'same', 'same_lower', 'valid' or sizes; got {value!r}")
     if not hasattr(value, "__len__"):
         return ((integer("padding", value),) * 2,) * len(input)
-    entries = tuple(value)
+    entries = _entries("padding", value)
     if len(entries) != len(input):
         raise GeometryError(
             f"padding {value} must have one entry for each of {len(input)} spatial axes"
