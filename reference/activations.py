@@ -8,10 +8,10 @@
     silu          v*sigmoid(v)
     gelu          v*Phi(v) = v*erfc(-v/sqrt(2))/2, Phi the normal distribution; not the tanh form
 
-A NaN stays NaN. The limits of silu and gelu at -inf are 0, but the products are -inf*0 = NaN, here
-as in torch. relu and relu6 keep the sign of zero, as torch does; no test of another library should
-count on it. All but these two make float64 of integers. gelu is accurate to float64, whatever the
-dtype: scipy has no wider erfc.
+A NaN stays NaN, in all of them. The limits of silu and gelu at -inf are 0, but the products are
+-inf*0 = NaN, here as in torch. relu and relu6 keep the sign of zero, as torch does; no test of
+another library should count on it. All but these two make float64 of integers. gelu is accurate to
+float64, whatever the dtype: scipy has no wider erfc.
 """
 
 from __future__ import annotations

@@ -22,7 +22,19 @@ from .windows import (
 
 
 def check_image(name: str, shape: Sequence[int], rank: int | None = None) -> None:
-    """`shape` is (N, C, *spatial) with 1 to 3 spatial axes, or with exactly `rank`."""
+    """`shape` is (N, C, *spatial) with 1 to 3 spatial axes, or with exactly `rank`; N may be 0."""
+    check_rank(name, shape, rank)
+    check_filled(name, shape, shape[1:])
+
+
+def check_filled(name: str, shape: Sequence[int], sizes: Sequence[int]) -> None:
+    """Of `shape`, those `sizes` are 1 or more that are no batch's."""
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"{name} {tuple(shape)} has an empty axis: only the batch may be empty")
+
+
+def check_rank(name: str, shape: Sequence[int], rank: int | None = None) -> None:
+    """`shape` has 1 to 3 spatial axes, or exactly `rank`, beside two others, in any order."""
     wanted = (1, 2, 3) if rank is None else (rank,)
     if len(shape) - 2 not in wanted:
         axes = "1 to 3" if rank is None else str(rank)
@@ -69,6 +81,7 @@ def check_filters(
     check_image(names[0], x_shape)
     if len(w_shape) != len(x_shape):
         raise ValueError(f"{w} has {len(w_shape)} axes, but {x} has {len(x_shape)}")
+    check_filled(names[1], w_shape, w_shape)
     if groups < 1:
         raise ValueError(f"groups={groups} is below the least allowed value, 1")
     if x_shape[1] % groups:
@@ -135,13 +148,14 @@ def transpose_axes(
     x, w = (f"{name} {tuple(shape)}" for name, shape in zip(names, (x_shape, w_shape), strict=True))
     if len(w_shape) != len(x_shape):
         raise ValueError(f"{w} has {len(w_shape)} axes, but {x} has {len(x_shape)}")
+    check_filled(names[1], w_shape, w_shape)
     if groups < 1:
         raise ValueError(f"groups={groups} is below the least allowed value, 1")
     if w_shape[0] != x_shape[1]:
         raise ValueError(f"{w} has filters for {w_shape[0]} channels, but {x} has {x_shape[1]}")
     if x_shape[1] % groups:
         raise ValueError(f"groups={groups} does not divide C={x_shape[1]} of {x}")
-    if padding in ("same", "same_lower"):
+    if isinstance(padding, str) and padding in ("same", "same_lower"):
         raise ValueError(f"padding={padding!r} has no one meaning in a transposed convolution")
     rank = len(x_shape) - 2
     kernel = per_axis("kernel_size", tuple(w_shape[2:]), rank)
@@ -161,7 +175,7 @@ def transpose_axes(
                 f"output_padding={axis.output_padding} is neither below stride={axis.stride} "
                 f"nor below dilation={axis.dilation}"
             )
-        if axis.size < 1 or axis.count < 1:
+        if axis.count < 1:
             raise ValueError(
                 f"size {axis.size} with kernel_size={axis.taps} and padding "
                 f"({axis.low}, {axis.high}) makes an output of {axis.count} elements"
@@ -200,8 +214,6 @@ def pool_axes(
     """
     check_semantics(semantics)
     check_image(name, x_shape)
-    if 0 in x_shape[2:]:
-        raise ValueError(f"{name} {tuple(x_shape)} has an empty spatial axis: nothing to pool")
     if stride is None:
         stride = kernel_size if semantics == "torch" else 1
     axes = make_axes(

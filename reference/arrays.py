@@ -61,6 +61,15 @@ def conjugate(a: Array) -> Array:
     return a.conj() if a.dtype.kind == "c" else a
 
 
+def divided(a: Array, n: npt.ArrayLike) -> Array:
+    """a/n for real n; numpy divides complex numbers by complex ones, and rounds what is whole."""
+    if a.dtype.kind != "c":
+        return np.asarray(a / n)
+    result = np.empty(np.broadcast_shapes(a.shape, np.shape(n)), a.dtype)
+    result.real, result.imag = a.real / n, a.imag / n
+    return result
+
+
 def widen_to_float(a: npt.ArrayLike) -> Array:
     """`a` in the wide dtype if that is floating, else in float64."""
     (wide,) = widen(a)

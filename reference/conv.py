@@ -24,10 +24,25 @@ transpose, and in `im2col.py` as one dense product.
 
 Sums are kept, and returned, in the wide dtype of `arrays.py`.
 
-Edge cases. Every tap of every window is multiplied, the padding as the number zero: where w is
-infinite or NaN, a zero under it makes NaN, in the padding too, as in torch. A window wholly in the
-padding sums to zero, and y is the bias. The sign of a zero sum is not defined. A batch of no images
-is one again, and its weight gradient is zero; no channels (C = 0) leave the bias.
+Edge cases, one rule for all three directions: there is a product for every window and every tap,
+and none beside these. The padding holds zeros, and they are multiplied like other elements. So
+
+    y     is NaN where an infinite or NaN weight meets a zero, in the padding too: 0*inf = NaN
+    dx    has dy[p] and w[t] in it where tap t of window p lies on the element, and is zero where
+          none does; what goes to the padding is dropped, whatever it is
+    dw    is NaN where an infinite or NaN dy[p] meets a zero, in the padding too
+
+A window wholly in the padding sums to zero, if w is finite, and y is the bias. The sign of a zero
+sum is not promised: 0 == -0 is how results are compared. Infinities of both signs in one sum are
+NaN, and a NaN stays one.
+
+torch multiplies the padding where it computes by im2col: in float64, and in float32 if
+1 < groups < C. oneDNN, which computes the rest of its float32 on a CPU, mostly leaves the padding
+out of y, and out of dw by the shape. Of dx, all agree.
+
+Only the batch may be empty: N = 0 gives a y and a dx of no images, and a dw and db of zeros. An
+empty axis elsewhere is an error. (torch: as well, but for C = 0, of which it makes a y without
+channels, whatever O is.)
 """
 
 from __future__ import annotations

@@ -34,8 +34,10 @@ places.
 
 Edge cases. A filter larger than the padded image is an error, as in torch; XLA returns an empty
 array. An image that is cut off wholly is zeros, if padding on the other side gives it a length.
-NaN and infinities travel as in `conv`; zeros between the elements and in the padding are real
-zeros, and times infinity give NaN.
+NaN and infinities travel as in `conv`: x spread and padded is the image, and its zeros are
+multiplied, in y and in the weight gradient; the data gradient has a product only where a tap lies
+on an element of x. The call above for backward data multiplies the zeros between the elements of
+dy and around it as well, and so it gives the data gradient only where w is finite.
 
 References
 ----------
@@ -46,20 +48,21 @@ Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Array, wide_dtype
-from .conv import conv
+from .conv import conv, conv_backward_data
 from .conv_general_forms import (
-    as_conv_general_backward_data,
     as_conv_general_backward_weights,
     check_batch_groups,
+    check_dy,
     general_axes,
 )
-from .layouts import dimension_numbers_of, permuted
-from .windows import Padding, PerAxis, spread
+from .layouts import dimension_numbers_of, permuted, permuted_shape
+from .windows import Padding, PerAxis, gather, spread
 
 
 def conv_general(
@@ -137,7 +140,10 @@ def conv_general_backward_data(
     dimension_numbers: str | None = None,
     flip: bool = False,
 ) -> Array:
-    """The gradient with respect to x, given that with respect to y: one call of `conv_general`.
+    """The gradient with respect to x, given that with respect to y.
+
+    The steps of `conv_general` backwards: the data gradient of `conv`, then the elements of x out
+    of the image that they were spread over.
 
     Parameters
     ----------
@@ -153,28 +159,38 @@ def conv_general_backward_data(
     ------
     ValueError : the shapes do not fit
     """
-    call = as_conv_general_backward_data(
-        dy,
-        w,
-        input_shape=input_shape,
+    numbers = dimension_numbers_of(dimension_numbers, input_shape, "input_shape")
+    x_shape = permuted_shape(input_shape, numbers.x, numbers.image)
+    filters = permuted(w, numbers.w, numbers.filters, "w")
+    check_batch_groups(x_shape, filters.shape, groups, batch_groups)
+    axes = general_axes(
+        x_shape,
+        filters.shape,
         stride=stride,
         padding=padding,
         input_dilation=input_dilation,
         dilation=dilation,
         groups=groups,
-        batch_groups=batch_groups,
-        dimension_numbers=dimension_numbers,
-        flip=flip,
+        names=("input_shape", "w"),
     )
-    if 0 in input_shape:
-        return np.zeros(tuple(input_shape), wide_dtype(call.x.dtype, call.w.dtype))
-    dx = conv_general(call.x, call.w, **call.keywords)
-    if batch_groups == 1:
-        return dx
-    # blocks of the batch came out as blocks of channels: (N/b, b*C, ...) to (N, C, ...)
-    numbers = dimension_numbers_of(dimension_numbers, input_shape, "input_shape")
-    blocks = np.split(permuted(dx, numbers.x, numbers.image), batch_groups, axis=1)
-    return permuted(np.concatenate(blocks, axis=0), numbers.image, numbers.x)
+    check_dy(np.shape(dy), x_shape, filters.shape, axes, batch_groups, numbers)
+    padded = (axis.low + axis.spread_size + axis.high for axis in axes)
+    keywords: dict[str, Any] = {
+        "input_shape": (x_shape[0] // batch_groups, x_shape[1], *padded),
+        "stride": stride,
+        "dilation": dilation,
+        "groups": groups,
+        "flip": flip,
+    }
+    blocks = zip(
+        np.split(permuted(dy, numbers.y, numbers.image, "dy"), batch_groups, axis=1),
+        np.split(filters, batch_groups),
+        strict=True,
+    )
+    image = np.concatenate([conv_backward_data(*block, **keywords) for block in blocks])
+    for number, axis in enumerate(axes, start=2):
+        image = gather(image, number, axis.size, axis.input_dilation, axis.low)
+    return permuted(image, numbers.image, numbers.x)
 
 
 def conv_general_backward_weights(
@@ -220,4 +236,6 @@ def conv_general_backward_weights(
         dimension_numbers=dimension_numbers,
         flip=flip,
     )
+    if 0 in np.shape(x):  # the batch, which is what is summed over
+        return np.zeros(tuple(weight_shape), wide_dtype(call.x.dtype, call.w.dtype))
     return conv_general(call.x, call.w, **call.keywords)

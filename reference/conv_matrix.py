@@ -28,8 +28,10 @@ The chain rule turns a matrix into its transpose: dx = W-hat^T dy. Look at the c
 and see a convolution again, with the filter flipped, (c b a), and dy padded so far that the filter
 may hang over its ends by all but one element. `backward_data_by_flipping` does this in general.
 
-Edge cases. Where no tap lies there is no entry, so zeros of the padding are not multiplied, nor are
-zeros of the filter that `scipy.sparse` drops: infinities and NaN reach less than in `conv`. For
+Edge cases. Finite numbers only: where no tap lies there is no entry, so zeros of the padding are
+not multiplied, nor are zeros of the filter that `scipy.sparse` drops, and infinities and NaN reach
+less than in `conv`, which defines them. `backward_data_by_flipping` multiplies zeros around and
+between the elements of dy that the transpose does not have, and there they reach more. For
 complex numbers the backward pass is the conjugate transpose.
 """
 

@@ -18,10 +18,13 @@ would have had more windows than x has pixels, and y is that gradient for x with
 The adjoints need no more: that of a scatter is the gather, and the gather is a `conv_general` whose
 padding at the high end is high - output_padding, negative if need be.
 
-Edge cases. An element that no copy reaches is the bias. x * w is formed only for taps that lie on
-the output, so infinities stay where the filter reaches; 0*inf within its reach is NaN. A batch of
-no images is one again. For complex numbers this is the transpose, without conjugation; the data
-gradient of a convolution (`conv_backward_data`) conjugates w, and is its adjoint.
+Edge cases. There is a product for every pixel of x and every tap, and none beside these. An element
+that no copy reaches is the bias, and what falls on the padding is dropped, be it NaN; so infinities
+stay where the filter reaches, and 0*inf within its reach is NaN. Both gradients read dy with zeros
+where the padding was cut off, and these are multiplied: infinities of w, or of x, meet them. torch
+agrees where its convolution does; see `conv.py`. Only the batch may be empty. For complex numbers
+this is the transpose, without conjugation; the data gradient of a convolution
+(`conv_backward_data`) conjugates w, and is its adjoint.
 """
 
 from __future__ import annotations

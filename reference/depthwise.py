@@ -99,6 +99,6 @@ def separable_conv(
 
 
 def check_multiplier(channels: int, w_shape: tuple[int, ...]) -> None:
-    """w has a whole number of one-channel filters for each channel, and there are channels."""
-    if channels < 1 or len(w_shape) < 2 or w_shape[0] % channels or w_shape[1] != 1:
+    """w has a whole number of one-channel filters for each channel."""
+    if len(w_shape) < 2 or w_shape[0] % channels or w_shape[1] != 1:
         raise ValueError(f"w {w_shape} is not (C*multiplier, 1, *kernel) for C={channels} of x")

@@ -19,8 +19,10 @@ and its transpose (`col2im`) adds all copies of an element up again:
 So the matrix can be made of the image, as here, and then the weight gradient is its transpose; or
 of the filters (`conv_matrix.py`), and then the data gradient is. Convolution is bilinear.
 
-Copies are exact, of NaN and infinities too. With these in the filters, 0*inf = NaN wherever a zero
-of the padding stands in X-hat.
+Edge cases. Copies are exact: of NaN, infinities and signed zeros too; what `col2im` adds up is a
+sum like others, and the sign of a zero in it not promised. The padding is zeros in X-hat, and where
+W or dY is infinite or NaN, 0*inf = NaN: this is why `conv` has it so. What X-hat's gradient has in
+the padding is dropped. Only the batch may be empty.
 
 The price is memory: X-hat is about KH*KW times as large as x.
 
@@ -38,7 +40,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import check_shape, conv_axes, conv_output_shape
+from .arguments import check_filled, check_image, check_shape, conv_axes, conv_output_shape
 from .arrays import Array, conjugate, widen
 from .layouts import layout_of, permuted
 from .windows import Axes, Padding, PerAxis, counts, crop, make_axes, pad, padded_sizes, taps
@@ -74,6 +76,7 @@ def im2col(
     """
     layout, canonical = layout_of(layout, np.shape(x))
     x = permuted(x, layout, canonical)
+    check_image("x", x.shape)
     axes = make_axes(x.shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation)
     image = pad(x, axes)
     batch, channels = x.shape[:2]
@@ -110,6 +113,7 @@ def col2im(
     ValueError : the shapes do not fit
     """
     (cols,) = widen(cols)
+    check_filled("output_size", output_size, output_size)
     axes = make_axes(output_size, kernel_size, stride=stride, padding=padding, dilation=dilation)
     filter_taps = taps_in(axes)
     if cols.ndim != 3 or cols.shape[1] % filter_taps or cols.shape[2] != windows_in(axes):
@@ -117,6 +121,7 @@ def col2im(
             f"cols {cols.shape} does not fit: wanted (N, C*{filter_taps}, {windows_in(axes)}) "
             f"for output_size {tuple(output_size)} and kernel_size={kernel_size}"
         )
+    check_filled("cols", cols.shape, cols.shape[1:])
     layout, canonical = layout_of(layout, (1, 1, *output_size), "output_size, as (1, 1, ...),")
     return permuted(fold(cols, axes), canonical, layout)
 

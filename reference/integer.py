@@ -20,7 +20,7 @@ Rounding.  The scales are multiplied and divided in float64, x_scale*w_scale/y_s
 and the product is rounded once more, before it is rounded to an integer. An implementation in
 float32 may differ by one where the product lies near a half.
 
-Edge cases. A batch of no images is one again; no channels leave the bias.
+Edge cases. Only the batch may be empty.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import check_image
+from .arguments import check_rank
 from .arrays import Array
 
 SPATIAL = "DHW"
@@ -66,7 +66,7 @@ def dimension_numbers_of(
     ValueError : `text` is not of the form, a letter is missing, unknown or there twice, or the
         number of axes is not that of `shape`
     """
-    check_image(name, shape)
+    check_rank(name, shape)
     letters = SPATIAL[len(SPATIAL) + 2 - len(shape) :]
     if text is None:
         return DimensionNumbers("NC" + letters, "OI" + letters, "NC" + letters)
@@ -92,7 +92,7 @@ def layout_of(layout: str | None, shape: Sequence[int], name: str = "x") -> tupl
     ------
     ValueError : letters or number of axes do not fit
     """
-    check_image(name, shape)
+    check_rank(name, shape)
     if layout is None:
         layout = "NC" + SPATIAL[len(SPATIAL) + 2 - len(shape) :]
     canonical = "NC" + spatial_letters(layout)

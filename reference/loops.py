@@ -6,9 +6,9 @@ element of w, goes into one element of y:
     (n, c, s)  *  (o, k, t)  ->  (n, o, p)      wherever  s = start of window p + t*dilation
                                                 and c is channel k of the group of o
 
-Given the list, convolution and its two gradients are three one-line loops over it. In the sum for
-y[p] stands x[s]*w[t]; by the product rule, what y[p] gains, x[s] gets times w[t], and w[t] gets
-times x[s]:
+x is the padded image: there is a connection for every window and every tap. Given the list,
+convolution and its two gradients are three one-line loops over it. In the sum for y[p] stands
+x[s]*w[t]; by the product rule, what y[p] gains, x[s] gets times w[t], and w[t] gets times x[s]:
 
     y[p] += x[s] * w[t]        dx[s] += dy[p] * w[t]        dw[t] += dy[p] * x[s]
 
@@ -19,9 +19,9 @@ x[s]*w[t]*dy[p] over all connections.
 Everything else in this package only orders these terms in another way. With complex numbers the
 gradients are those of the adjoint: w and x are conjugated in them.
 
-Edge cases. Terms with the padding are left out, so an infinite weight does not meet its zeros, as
-it does in `conv` (and in torch), where 0*inf makes NaN. Without infinities and NaN there is no
-difference. No connections make zeros: a batch of no images, a window wholly in the padding.
+Edge cases. All of them follow: the padding is zeros that are multiplied like other elements of x,
+and 0*inf = NaN; what dx gathers there is thrown away, be it what it may. No connections, as in a
+batch of no images, make zeros.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ import numpy.typing as npt
 
 from .arguments import check_shape, conv_axes, conv_output_shape
 from .arrays import Array, conjugate, widen
-from .windows import Axes, Padding, PerAxis
+from .windows import Axes, Padding, PerAxis, crop, pad, padded_sizes
 
 Position = tuple[int, ...]
 
 
 class Connection(NamedTuple):
-    """One term x[source] * w[weight] of y[target]."""
+    """One term x[source] * w[weight] of y[target]; `source` counts from the padding's first."""
 
     source: Position
     weight: Position
@@ -51,21 +51,19 @@ class Connection(NamedTuple):
 def connections(
     x_shape: Sequence[int], w_shape: Sequence[int], axes: Axes, groups: int
 ) -> Iterator[Connection]:
-    """Every term of the convolution; those with the padding are zero, and left out."""
+    """Every term of the convolution, those with the padding too."""
     outputs_per_group = w_shape[0] // groups
     for n, o, k in product(range(x_shape[0]), range(w_shape[0]), range(w_shape[1])):
         c = (o // outputs_per_group) * w_shape[1] + k
         for p in product(*(range(axis.count) for axis in axes)):
             for t in product(*(range(axis.taps) for axis in axes)):
-                s = touched_element(axes, p, t)
-                if all(0 <= each < axis.size for each, axis in zip(s, axes, strict=True)):
-                    yield Connection((n, c, *s), (o, k, *t), (n, o, *p))
+                yield Connection((n, c, *touched_element(axes, p, t)), (o, k, *t), (n, o, *p))
 
 
 def touched_element(axes: Axes, window: Position, tap: Position) -> Position:
-    """Where tap `tap` of window `window` lies, in image coordinates."""
+    """Where tap `tap` of window `window` lies in the padded image."""
     return tuple(
-        axis.starts[p] + t * axis.dilation for axis, p, t in zip(axes, window, tap, strict=True)
+        p * axis.stride + t * axis.dilation for axis, p, t in zip(axes, window, tap, strict=True)
     )
 
 
@@ -84,8 +82,9 @@ def forward(
         x.shape, w.shape, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     y = np.zeros(conv_output_shape(x.shape, w.shape, axes), dtype=x.dtype)
+    image = pad(x, axes)
     for s, t, p in connections(x.shape, w.shape, axes, groups):
-        y[p] += x[s] * w[t]
+        y[p] += image[s] * w[t]
     return y
 
 
@@ -111,10 +110,10 @@ def backward_data(
         names=("input_shape", "w"),
     )
     check_shape("dy", dy.shape, conv_output_shape(input_shape, w.shape, axes))
-    dx = np.zeros(tuple(input_shape), dtype=dy.dtype)
+    image = np.zeros((*input_shape[:2], *padded_sizes(axes)), dtype=dy.dtype)
     for s, t, p in connections(input_shape, w.shape, axes, groups):
-        dx[s] += dy[p] * w[t]
-    return dx
+        image[s] += dy[p] * w[t]
+    return crop(image, axes)
 
 
 def backward_weights(
@@ -140,6 +139,7 @@ def backward_weights(
     )
     check_shape("dy", dy.shape, conv_output_shape(x.shape, weight_shape, axes))
     dw = np.zeros(tuple(weight_shape), dtype=x.dtype)
+    image = pad(x, axes)
     for s, t, p in connections(x.shape, weight_shape, axes, groups):
-        dw[t] += dy[p] * x[s]
+        dw[t] += dy[p] * image[s]
     return dw

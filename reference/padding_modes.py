@@ -10,6 +10,10 @@ zero where there is none. Along an axis of `size` elements, at image coordinate 
 
 All axes are padded at once, each by its own list, so corners hold copies of copies. Padding is a
 linear map, and its adjoint adds up what the copies of an element receive: `fold_padding`.
+
+Edge cases. A NaN or an infinity is in all of its copies. Copies are elements like others, and an
+infinite weight meets a zero only where the image has one. What the adjoint does with the padding of
+"zeros" is to drop it; of the other modes nothing is dropped.
 """
 
 from __future__ import annotations
@@ -33,14 +37,13 @@ def check_padding_mode(axes: Axes, mode: str) -> None:
     """
     if mode not in PADDING_MODES:
         raise ValueError(f"padding_mode={mode!r} is unknown: wanted one of {PADDING_MODES}")
-    least = {"zeros": 0, "replicate": 1, "reflect": 1, "circular": 0}[mode]
     for axis in axes:
         widest = max(axis.low, axis.high)
         largest = {"reflect": axis.size - 1, "circular": axis.size}.get(mode, widest)
-        if widest > largest or (widest and axis.size < least):
+        if widest > largest:
             raise ValueError(
                 f"padding ({axis.low}, {axis.high}) is too large for padding_mode={mode!r} "
-                f"and size {axis.size}: at most {max(largest, 0) if axis.size else 0}"
+                f"and size {axis.size}: at most {largest}"
             )
 
 
@@ -49,9 +52,9 @@ def sources(axis: Axis, mode: str) -> Array:
     at = np.arange(-axis.low, axis.size + axis.high)
     last = axis.size - 1
     if mode == "replicate":
-        return at.clip(0, max(last, 0))
+        return at.clip(0, last)
     if mode == "circular":
-        return at % max(axis.size, 1)
+        return at % axis.size
     return last - abs(last - abs(at))  # mirrored at 0, then at the last element
 
 

@@ -10,9 +10,10 @@ and does not.
 The gradient flows, in equal shares, to every element of the window: the transpose of the linear
 forward map, so <y, dy> = <x, dx> here too.
 
-Edge cases. A NaN or an infinity reaches every window it is in. A window without an element of
-the image gives 0/0 = NaN if the padding is not counted, and zero if it is; neither has a gradient.
-A batch of no images is one again; an image of no elements is refused.
+Edge cases. A NaN or an infinity reaches every window it is in, and no other; infinities of both
+signs average to NaN. A window without an element of the image gives 0/0 = NaN if the padding is not
+counted, and zero if it is; neither has a gradient. The sign of a zero is not promised. Only the
+batch may be empty.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import check_shape, pool_axes
-from .arrays import Array, widen_to_float
+from .arrays import Array, divided, widen_to_float
 from .layouts import layout_of, permuted, permuted_shape
 from .windows import Axes, Axis, Padding, PerAxis, counts, crop, pad, padded_sizes, taps
 
@@ -80,7 +81,7 @@ def avg_pool(
     )
     total = window_sums(x, axes)
     with np.errstate(invalid="ignore"):  # the mean of nothing
-        y = total / pool_divisors(axes, count_include_pad, divisor_override, semantics)
+        y = divided(total, pool_divisors(axes, count_include_pad, divisor_override, semantics))
     return permuted(y, canonical, layout)
 
 
@@ -131,7 +132,7 @@ def avg_pool_backward(
     dy = widen_to_float(permuted(dy, layout, canonical, "dy"))
     check_shape("dy", dy.shape, (*input_shape[:2], *counts(axes)))
     divisor = pool_divisors(axes, count_include_pad, divisor_override, semantics)
-    share = dy / np.maximum(divisor, 1)  # where there is nothing, it goes into the padding
+    share = divided(dy, np.maximum(divisor, 1))  # where there is nothing, it goes into the padding
     return permuted(spread_over_windows(share, axes), canonical, layout)
 
 

@@ -17,8 +17,8 @@ adds up both shares: with n[i] the number of elements in window i,
 Global pooling is one window over everything. Its axes stay, each of size 1. Gradients: of a mean,
 `adaptive_avg_pool_backward`; of a maximum, `max_pool_backward` with the indices.
 
-Edge cases. NaN, infinities, ties and -inf are as in `pool.py` and `pool_max.py`. A batch of no
-images is one again; an image of no elements, and an output of none, are refused.
+Edge cases. NaN, infinities, ties and -inf are as in `pool.py` and `pool_max.py`. Only the batch may
+be empty; an output_size of 0, which torch allows, is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arguments import check_image, check_shape
-from .arrays import Array, widen_to_float
+from .arrays import Array, divided, widen_to_float
 from .layouts import layout_of, permuted, permuted_shape
 from .pool_lp import lp_pool
 from .windows import Index, PerAxis, per_axis
@@ -54,14 +54,15 @@ def adaptive_avg_pool(
 
     Raises
     ------
-    ValueError : an empty image, or an output_size that does not fit it
+    ValueError : an empty image, or an output_size that has not one entry per axis, 1 or more
     """
     layout, canonical = layout_of(layout, np.shape(x))
     x = widen_to_float(permuted(x, layout, canonical))
     sizes = output_sizes(x.shape, output_size)
     y = np.zeros((*x.shape[:2], *sizes), x.dtype)
     for window, touched in adaptive_windows(x.shape[2:], sizes):
-        y[window] = elements(x[touched]).mean(axis=-1)
+        inside = elements(x[touched])
+        y[window] = divided(inside.sum(axis=-1), inside.shape[-1])
     return permuted(y, canonical, layout)
 
 
@@ -93,7 +94,7 @@ def adaptive_avg_pool_backward(
     dx = np.zeros(tuple(input_shape), dy.dtype)
     ones = (1,) * len(sizes)
     for window, touched in adaptive_windows(input_shape[2:], sizes):
-        share = dy[window] / elements(dx[touched]).shape[-1]
+        share = divided(dy[window], elements(dx[touched]).shape[-1])
         dx[touched] += share.reshape(*share.shape, *ones)
     return permuted(dx, canonical, layout)
 
@@ -178,10 +179,8 @@ def global_lp_pool(
 
 
 def output_sizes(x_shape: Sequence[int], output_size: PerAxis, name: str = "x") -> tuple[int, ...]:
-    """One output size per axis, for an image with something in it."""
+    """One output size per axis, each at least 1."""
     check_image(name, x_shape)
-    if 0 in x_shape[2:]:
-        raise ValueError(f"{name} {tuple(x_shape)} has an empty spatial axis: nothing to pool")
     return per_axis("output_size", output_size, len(x_shape) - 2)
 
 

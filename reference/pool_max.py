@@ -8,8 +8,9 @@ The gradient flows to the element that won. With the winners fixed, pooling is l
 transpose: <y, dy> = <x, dx>.
 
 Edge cases. Of -inf alone the first is taken, and a zero of either sign is equal to the other, so
-the first again. A window without an element of the image gives -inf and the index -1, and its
-gradient goes nowhere. A batch of no images is one again; an image of no elements is refused.
+the first again, and y has its sign. A window without an element of the image gives -inf and the
+index -1, and its gradient goes nowhere. Gradients add: NaN and infinities of dy reach the elements
+that won, and no others. Unpooling copies. Only the batch may be empty.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy.typing as npt
 from .arguments import check_image, check_shape, pool_axes
 from .arrays import Array, widen
 from .layouts import layout_of, permuted, permuted_shape
-from .windows import Padding, PerAxis, counts, pad, taps
+from .windows import Padding, PerAxis, counts, pad, per_axis, taps
 
 
 @overload
@@ -151,6 +152,7 @@ def max_pool_backward(
     """
     layout, canonical = layout_of(layout, input_shape, "input_shape")
     input_shape = permuted_shape(input_shape, layout, canonical)
+    check_image("input_shape", input_shape)
     (dy,) = widen(permuted(dy, layout, canonical, "dy"))
     indices = permuted(indices, layout, canonical, "indices")
     check_image("dy", dy.shape, rank=len(input_shape) - 2)
@@ -198,7 +200,7 @@ def max_unpool(
     indices = permuted(indices, layout, canonical, "indices")
     check_image("y", y.shape, rank=len(output_size))
     check_shape("indices", indices.shape, y.shape)
-    shape = (*y.shape[:2], *output_size)
+    shape = (*y.shape[:2], *per_axis("output_size", output_size, len(output_size)))
     at, found = flat_positions(indices, shape)
     x = np.zeros(math.prod(shape), dtype=y.dtype)
     for position, value in zip(at[found], y[found], strict=True):

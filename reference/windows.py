@@ -263,3 +263,18 @@ def spread(a: Array, number: int, step: int, low: int, high: int) -> Array:
     image = np.zeros((*a.shape[:number], length, *a.shape[number + 1 :]), dtype=a.dtype)
     image[(slice(None),) * number + (at[kept],)] = a.take(kept, axis=number)
     return image
+
+
+def gather(image: Array, number: int, size: int, step: int, low: int) -> Array:
+    """The `size` elements that `spread` laid along axis `number`, zeros where it cut them off.
+
+    It is the adjoint of `spread`.
+
+    >>> gather(np.array([5, 1, 0, 2]), 0, size=3, step=2, low=1)
+    array([1, 2, 0])
+    """
+    at = low + step * np.arange(size)
+    kept = np.flatnonzero((at >= 0) & (at < image.shape[number]))
+    a = np.zeros((*image.shape[:number], size, *image.shape[number + 1 :]), dtype=image.dtype)
+    a[(slice(None),) * number + (kept,)] = image.take(at[kept], axis=number)
+    return a

@@ -163,13 +163,11 @@ def transpose_strings(shape: Transpose, code: str) -> Iterator[str]:
     batch, outputs, *output = shape.y_shape
     sizes = {"i": output, "k": shape.kernel, "s": shape.stride, "d": shape.dilation}
     fields = [letter + "x".join(map(str, values)) for letter, values in sizes.items()]
-    fields.append("p" + "x".join(f"{low}.{high}" for low, high in shape.padding))
+    # Output padding lies behind the last window.
+    sides = zip(shape.padding, shape.output_padding, strict=True)
+    fields.append("p" + "x".join(f"{low}.{high - more}" for (low, high), more in sides))
     channels = f"n{batch}c{outputs}o{shape.channels}g{shape.groups}"
     text = f"{code}:{channels}:{':'.join(fields)}" + ":conj" * code.startswith("c")
-    windows = parse(f"conv_fwd:{text}").plain.geometry.output  # type: ignore[attr-defined]
-    extra = tuple(a - b for a, b in zip(windows, shape.spatial, strict=True))
-    if any(extra):
-        text += ":extra" + "x".join(map(str, extra))
     yield f"conv_bwd_data:{text}:bias"
     yield f"conv_fwd:{text}"
     yield f"conv_bwd_weights:{text}"

@@ -40,7 +40,7 @@ def calls_of(problem: Problem, tensors: Tensors) -> Iterator[PublicCall]:
     yield call
     if call.name == "conv":
         yield PublicCall(f"conv{call.arguments[0].ndim - 2}d", call.arguments, call.options)
-    if isinstance(problem, ConvProblem) and _is_depthwise(problem):
+    if call.name == "conv" and isinstance(problem, ConvProblem) and _is_depthwise(problem):
         yield _with(call, "depthwise_conv", 3, ("stride", "padding", "dilation", "flip"))
     if isinstance(problem, AdaptivePoolProblem) and set(problem.output) == {1}:
         if problem.operator == "adaptive_avg_pool":
@@ -81,7 +81,7 @@ def _conv_call(problem: Convolution, t: Tensors) -> PublicCall:
     if dtype_named(problem.dtype).kind == "i" and _is_integer_call(general):
         return _integer_call(general, t)
     biased = general.bias and general.direction == "backward_data"
-    if general.conjugate or general.extra or biased:
+    if general.conjugate or biased:
         return _transpose_call(general, t)
     options: dict[str, Any] = {
         "stride": general.stride,
@@ -175,26 +175,16 @@ def _quantized_call(problem: QuantizedConvProblem, t: Tensors) -> PublicCall:
 
 def _transpose_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
     """Return a call of conv_transpose or an adjoint: its x is the y that conv would give."""
-    if _needs_general(problem) or problem.padding_mode != "zeros":
+    general = max(problem.input_dilation) > 1 or problem.batch_groups > 1
+    if general or min(low for low, _ in problem.padding) < 0 or problem.padding_mode != "zeros":
         raise UnsupportedError(f"no public function states {problem}")
-    geometry, spatial = problem.plain.geometry, problem.y_shape[2:]
     options: dict[str, Any] = {
         "stride": problem.stride,
-        "padding": problem.padding,
+        "padding": tuple((low, max(high, 0)) for low, high in problem.padding),
         "dilation": problem.dilation,
         "groups": problem.groups,
         "flip": problem.flip,
-        "output_padding": tuple(
-            size + sum(pads) - (n - 1) * step - extent
-            for size, pads, n, step, extent in zip(
-                problem.x_shape[2:],
-                problem.padding,
-                spatial,
-                problem.stride,
-                geometry.extent,
-                strict=True,
-            )
-        ),
+        "output_padding": tuple(max(-high, 0) for _, high in problem.padding),
     }
     if problem.direction == "backward_data":
         return PublicCall("conv_transpose", (t["dy"], t["w"], t.get("bias")), options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, SupportsFloat
 
 from clconv.errors import GeometryError
@@ -35,13 +35,17 @@ def real(name: str, value: Any) -> float:
 
 def sizes(name: str, value: Any) -> Sizes:
     """Return a sequence of integers as a tuple."""
-    if isinstance(value, str):
-        raise TypeError(f"{name} must be a sequence of integers, got {value!r}")
+    return tuple(integer(name, entry) for entry in _entries(name, value))
+
+
+def _entries(name: str, value: Any) -> tuple[Any, ...]:
+    """Return a sequence as a tuple; a set has no order, and text no integers."""
     try:
-        entries = tuple(value)
+        if isinstance(value, str | bytes | Set | Mapping):
+            raise TypeError
+        return tuple(value)
     except TypeError:
         raise TypeError(f"{name} must be a sequence of integers, got {value!r}") from None
-    return tuple(integer(name, entry) for entry in entries)
 
 
 def per_axis(name: str, value: Any, rank: int) -> Sizes:
@@ -66,7 +70,7 @@ def padding_pairs(
         raise ValueError(f"padding must be 'same', 'same_lower', 'valid' or sizes; got {value!r}")
     if not hasattr(value, "__len__"):
         return ((integer("padding", value),) * 2,) * len(input)
-    entries = tuple(value)
+    entries = _entries("padding", value)
     if len(entries) != len(input):
         raise GeometryError(
             f"padding {value} must have one entry for each of {len(input)} spatial axes"
@@ -106,15 +110,24 @@ def window_geometry(
         if min(entries) < 1:
             raise GeometryError(f"{name} must be at least 1, got {entries}")
     pairs = padding_pairs(padding, input, kernel, strides, dilations)
+    if min(map(min, pairs)) < 0:
+        raise GeometryError(f"padding must be at least 0, got {pairs}")
     return Geometry(input, kernel, strides, dilations, pairs, ceil_mode)
 
 
-def image_shape(name: str, shape: Any) -> Sizes:
-    """Return the shape of an (N, C, *spatial) array, with 1 to 3 spatial axes of 1 or more."""
+def spatial_rank(name: str, shape: Any) -> int:
+    """Return how many spatial axes an image of `shape` has: 1 to 3."""
     given = sizes(name, shape)
     if len(given) - 2 not in SPATIAL_RANKS:
         raise GeometryError(f"{name} {given} must be (N, C, *spatial) with 1 to 3 spatial axes")
-    if given[0] < 0 or min(given[1:]) < 1:
+    return len(given) - 2
+
+
+def image_shape(name: str, shape: Any, batch_axis: int = 0) -> Sizes:
+    """Return the shape of an (N, C, *spatial) array, in any order; the batch alone may be 0."""
+    spatial_rank(name, shape)
+    given = sizes(name, shape)
+    if any(size < (axis != batch_axis) for axis, size in enumerate(given)):
         raise GeometryError(f"{name} {given} must have all sizes 1 or more (N may be 0)")
     return given
 

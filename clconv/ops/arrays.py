@@ -39,7 +39,7 @@ def operands(*, dtypes: tuple[str, ...] = REAL + COMPLEX, **named: Any) -> tuple
         kinds = ", ".join(f"{k} is {'pyopencl' if v else 'numpy'}" for k, v in on_device.items())
         raise TypeError(f"arrays must be all numpy or all pyopencl: {kinds}")
     if all(on_device.values()):
-        _check_device_arrays(given)
+        check_device_arrays(given)
     else:
         given = {name: np.asarray(array) for name, array in given.items()}
     _check_dtypes({name: array.dtype for name, array in given.items()}, dtypes)
@@ -74,7 +74,8 @@ def _check_dtypes(dtypes: dict[str, np.dtype[Any]], supported: tuple[str, ...]) 
         raise TypeError(f"dtypes differ: {listing}")
 
 
-def _check_device_arrays(given: dict[str, Any]) -> None:
+def check_device_arrays(given: dict[str, Any]) -> None:
+    """Raise ValueError unless the arrays, by name, are C-contiguous, on queues of one context."""
     for name, array in given.items():
         if array.queue is None:
             raise ValueError(f"{name} has no queue; attach one with {name}.with_queue(queue)")
@@ -106,7 +107,7 @@ def check_out(out: Any, x: Array, result: Tensor) -> Array:
     if not out.flags.c_contiguous:
         raise ValueError(f"out with strides {out.strides} is not C-contiguous")
     if on_device:
-        _check_device_arrays({"x": x, "out": out})
+        check_device_arrays({"x": x, "out": out})
         align_bytes = out.queue.device.mem_base_addr_align // 8
         if out.offset % align_bytes:
             raise ValueError(

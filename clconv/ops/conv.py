@@ -45,8 +45,8 @@ def conv(
     y[b, o, p...] = bias[o] + sum over c, i... of x[b, c, p*stride + i*dilation - low ...]
                                                  * w[o, c, i...]
 
-    with c running over the channels of the group that o belongs to, and zeros outside the image.
-    What is written is activation(y + beta*out).
+    with c running over the channels of the group that o belongs to, and zeros outside the image;
+    they are multiplied, and 0*inf is NaN. What is written is activation(y + beta*out).
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def conv_backward_data(
     as `conv`
     """
     dy, w = operands(dtypes=ALL, dy=dy, w=w)
-    x_shape = image_shape("input_shape", input_shape)
+    x_shape = sizes("input_shape", input_shape)
     options: dict[str, Any] = {
         "stride": stride,
         "padding": padding,

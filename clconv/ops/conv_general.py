@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clconv.ops.arguments import Axes, PaddingLike, image_shape, sizes
+from clconv.ops.arguments import Axes, PaddingLike, sizes
 from clconv.ops.arrays import Array, dtypes_of, operands
 from clconv.ops.execute import execute
 from clconv.ops.problems import expect_dy, general_problem
@@ -117,7 +117,7 @@ def conv_general_backward_data(
         "dimension_numbers": dimension_numbers,
         "flip": flip,
     }
-    x_shape = image_shape("input_shape", input_shape)
+    x_shape = sizes("input_shape", input_shape)
     problem = general_problem("backward_data", dtypes_of(dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
     (dx,) = execute(problem, {"dy": dy, "w": w}, device=device, algorithm=algorithm)

@@ -21,10 +21,11 @@ from clconv.ops.arguments import (
 )
 from clconv.ops.arrays import Array, dtypes_of, operands
 from clconv.ops.execute import execute
-from clconv.ops.problems import Convolution, checked_bias, conv_problem
+from clconv.ops.problems import Convolution, checked_bias, stated_problem
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL, COMPLEX
-from clconv.spec.geometry import Sizes
+from clconv.spec.geometry import Geometry, Sizes
+from clconv.spec.layout import DimensionNumbers
 from clconv.spec.problem import Direction
 
 
@@ -206,43 +207,49 @@ def _problem(
         raise GeometryError(
             f"w {w_shape} must be (C, O/groups, *kernel), groups={groups} dividing C, for x {shape}"
         )
-    output = _output(shape[2:], w_shape[2:], options)
-    conv_options = {name: options[name] for name in ("stride", "padding", "dilation", "flip")}
-    x_shape = (shape[0], w_shape[1] * groups, *output)
-    conv_options["groups"] = groups
-    # The adjoint of conv conjugates w; to transpose does not.
-    stored: dict[str, Any] = {"conjugate": dtypes[0] in COMPLEX}
-    given = (direction, dtypes, x_shape, w_shape, conv_options)
-    problem = conv_problem(*given, bias=bias, **stored)
-    # An output_padding of the stride or more makes room for windows that x has no pixels for; they
-    # are zeros, and then the result is the adjoint of no convolution, but still of this.
-    windows = problem.plain.geometry.output
-    extra = tuple(a - b for a, b in zip(windows, shape[2:], strict=True))
-    return conv_problem(*given, bias=bias, extra=extra, **stored) if any(extra) else problem
+    geometry = _geometry(shape[2:], w_shape[2:], options)
+    return stated_problem(
+        direction,
+        dtypes,
+        (shape[0], w_shape[1] * groups, *geometry.input),
+        w_shape,
+        geometry,
+        groups,
+        DimensionNumbers.channels_first(geometry.rank),
+        bias=bias,
+        flip=bool(options["flip"]),
+        conjugate=dtypes[0] in COMPLEX,  # conv's adjoint conjugates w; to transpose does not
+    )
 
 
-def _output(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Sizes:
-    """Return the spatial sizes of the result."""
+def _geometry(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Geometry:
+    """Return the windows on the result: one for every pixel of x.
+
+    Output padding lies behind the last of them. Were it padding of the convolution, there might be
+    windows that x has no pixel for, with output_padding of the stride or more.
+    """
     rank = len(input)
-    steps = [per_axis(name, options[name], rank) for name in ("stride", "dilation")]
-    for name, entries in zip(("stride", "dilation"), steps, strict=True):
+    stride, dilation = (per_axis(name, options[name], rank) for name in ("stride", "dilation"))
+    for name, entries in (("stride", stride), ("dilation", dilation)):
         if min(entries) < 1:
             raise GeometryError(f"{name} must be at least 1, got {entries}")
     padding = options["padding"]
     if isinstance(padding, str) and padding != "valid":
         raise ValueError(f"padding must be sizes or 'valid', got {padding!r}")
-    pads = padding_pairs(padding, input, kernel, *steps)
+    pads = padding_pairs(padding, input, kernel, stride, dilation)
     if min(map(min, pads)) < 0:
         raise GeometryError(f"padding must be at least 0, got {pads}")
     added = per_axis("output_padding", options["output_padding"], rank)
     sizes = []
-    for n, k, s, d, (low, high), more in zip(input, kernel, *steps, pads, added, strict=True):
+    axes = zip(input, kernel, stride, dilation, pads, added, strict=True)
+    for n, k, s, d, (low, high), more in axes:
         if more < 0 or more >= max(s, d):
             raise GeometryError(
-                f"output_padding {added} must be at least 0 and below stride {steps[0]} or"
-                f" dilation {steps[1]}"
+                f"output_padding {added} must be at least 0 and below stride {stride} or"
+                f" dilation {dilation}"
             )
         sizes.append((n - 1) * s - low - high + d * (k - 1) + more + 1)
     if min(sizes) < 1:
         raise GeometryError(f"padding {pads} leaves an output of {tuple(sizes)} pixels")
-    return tuple(sizes)
+    windows = tuple((low, high - more) for (low, high), more in zip(pads, added, strict=True))
+    return Geometry(tuple(sizes), kernel, stride, dilation, windows)

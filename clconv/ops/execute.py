@@ -76,7 +76,7 @@ def _run_from_host(
     tensors: Mapping[str, Array],
     out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
-    if _is_empty(tensors):  # sums of no terms
+    if _is_empty(tensors):  # a batch of no images, so: no images, or gradients of no terms
         zeros = {
             name: np.zeros(result.shape, numpy_dtype(result.dtype))
             for name, result in problem.results.items()

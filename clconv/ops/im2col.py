@@ -93,8 +93,8 @@ def col2im(
     """
     (cols,) = operands(dtypes=ALL, cols=cols)
     input = sizes("output_size", output_size)
-    if len(input) not in SPATIAL_RANKS:
-        raise GeometryError(f"output_size {input} must have 1 to 3 axes")
+    if len(input) not in SPATIAL_RANKS or min(input) < 1:
+        raise GeometryError(f"output_size {input} must have 1 to 3 axes of 1 or more")
     kernel = per_axis("kernel_size", kernel_size, len(input))
     geometry = window_geometry(input, kernel, stride=stride, padding=padding, dilation=dilation)
     if len(cols.shape) != 3 or cols.shape[1] % geometry.taps or cols.shape[1] < 1:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from clconv.errors import GeometryError
-from clconv.ops.arrays import Array, is_device_array
+from clconv.ops.arrays import Array, check_device_arrays, is_device_array
 
 
 def checked_indices(indices: Any, name: str, beside: Array, pixels: int) -> Array:
@@ -22,8 +22,7 @@ def checked_indices(indices: Any, name: str, beside: Array, pixels: int) -> Arra
     if indices.dtype != np.int64:
         raise TypeError(f"indices must have dtype int64, got {indices.dtype}")
     if is_device_array(indices):
-        if not indices.flags.c_contiguous:
-            raise ValueError(f"indices with strides {indices.strides} is not C-contiguous")
+        check_device_arrays({name: beside, "indices": indices})
         return indices
     if indices.size and not -1 <= indices.min() <= indices.max() < pixels:
         raise GeometryError(

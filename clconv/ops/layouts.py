@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clconv.ops.arguments import image_shape
+from clconv.ops.arguments import image_shape, spatial_rank
 from clconv.spec.geometry import Sizes
 from clconv.spec.layout import parse_layout, permuted, spatial_letters
 
@@ -19,8 +19,8 @@ class Layout:
     @staticmethod
     def of(text: Any, name: str, shape: Any) -> tuple[Layout, Sizes]:
         """Return the layout of an image of `shape`, and its sizes in the plain order."""
-        sizes = image_shape(name, shape)
-        layout = Layout(text, len(sizes) - 2)
+        layout = Layout(text, spatial_rank(name, shape))
+        sizes = image_shape(name, shape, layout.given.index("N"))
         return layout, layout.to_plain(sizes)
 
     @property

@@ -15,6 +15,7 @@ from clconv.ops.arguments import (
     Axes,
     PaddingLike,
     expect_shape,
+    image_shape,
     integer,
     per_axis,
     window_geometry,
@@ -118,7 +119,7 @@ def max_pool_backward(
     laid_out, shape = Layout.of(layout, "input_shape", input_shape)
     if len(dy.shape) != len(shape):
         raise GeometryError(f"dy {dy.shape} must have as many axes as input_shape {shape}")
-    dy_shape = laid_out.to_plain(dy.shape)
+    dy_shape = laid_out.to_plain(image_shape("dy", dy.shape, laid_out.given.index("N")))
     expect_shape("dy", dy_shape[:2], shape[:2], f"the first two axes of input_shape {shape}")
     indices = checked_indices(indices, "dy", dy, pixels=prod(shape[2:]))
     expect_shape("indices", indices.shape, dy.shape, f"dy's {dy.shape}")

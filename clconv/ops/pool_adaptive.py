@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from clconv.errors import GeometryError
-from clconv.ops.arguments import Axes, per_axis
+from clconv.ops.arguments import Axes, image_shape, per_axis
 from clconv.ops.arrays import Array, operands
 from clconv.ops.execute import execute
 from clconv.ops.layouts import Layout
@@ -80,7 +80,7 @@ def adaptive_avg_pool_backward(
         raise GeometryError(
             f"dy {tuple(dy.shape)} must have the batch and channels of {tuple(input_shape)}"
         )
-    dy_shape = laid_out.to_plain(dy.shape)
+    dy_shape = laid_out.to_plain(image_shape("dy", dy.shape, laid_out.given.index("N")))
     given = (dy.dtype.name, shape, dy_shape[2:])
     problem = _problem("adaptive_avg_pool_backward", *given, laid_out)
     (dx,) = execute(problem, {"x": dy}, device=device)

@@ -13,12 +13,13 @@ from clconv.ops.arguments import (
     padding_pairs,
     per_axis,
     real,
+    spatial_rank,
     window_geometry,
 )
 from clconv.ops.arrays import Array, is_device_array
 from clconv.spec.dtypes import INTEGER, REAL
 from clconv.spec.general import GeneralConvProblem
-from clconv.spec.geometry import INDEX_LIMIT, Sizes
+from clconv.spec.geometry import INDEX_LIMIT, Geometry, Sizes
 from clconv.spec.layout import DimensionNumbers, permuted
 from clconv.spec.problem import ACTIVATIONS, COMPUTED, ConvProblem, Direction
 from clconv.spec.rearrangement import check_padding_mode
@@ -40,10 +41,10 @@ def conv_problem(
 
     `dtypes` are those of the two operands, `options` the public keywords: stride, padding,
     dilation, groups, flip, padding_mode, dimension_numbers, activation, beta. `stored` are fields
-    of a GeneralConvProblem: extra, conjugate, accumulator, zero_points. A problem that has nothing
+    of a GeneralConvProblem: accumulator, zero_points. A problem that has nothing
     of the general kind is a plain one.
     """
-    numbers = _numbers(x_shape, w_shape, options.get("dimension_numbers"))
+    numbers = _numbers(direction, x_shape, w_shape, options.get("dimension_numbers"))
     groups = integer("groups", options["groups"])
     plain_x = permuted(x_shape, numbers.x, numbers.plain_x)
     plain_w = permuted(w_shape, numbers.w, numbers.plain_w)
@@ -55,16 +56,40 @@ def conv_problem(
         raise GeometryError(f"x {x_shape}, w {w_shape}: {error}") from None
     mode = options.get("padding_mode", "zeros")
     check_padding_mode(mode, geometry.padding, geometry.input)
-    dtype, second = dtypes
-    written: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "bias": bias,
         "flip": bool(options["flip"]),
-        "activation": _activation(options.get("activation"), dtype),
-        "beta": _beta(options.get("beta", 0), dtype),
+        "activation": _activation(options.get("activation"), dtypes[0]),
+        "beta": _beta(options.get("beta", 0), dtypes[0]),
+        "padding_mode": mode,
+        **stored,
     }
+    given = (direction, dtypes, x_shape, w_shape)
+    return stated_problem(*given, geometry, groups, numbers, **fields)
+
+
+def stated_problem(
+    direction: Direction,
+    dtypes: tuple[str, str],
+    x_shape: Sizes,
+    w_shape: Sizes,
+    geometry: Geometry,
+    groups: int,
+    numbers: DimensionNumbers,
+    **fields: Any,
+) -> Convolution:
+    """Return the problem between arrays of these shapes, as given: the plain one if that will do.
+
+    `fields` are those of a GeneralConvProblem that are not their defaults.
+    """
+    dtype, second = dtypes
+    plain_fields = ("bias", "flip", "activation", "beta")
+    written = {name: fields[name] for name in plain_fields if name in fields}
+    beyond = {name: value for name, value in fields.items() if name not in plain_fields and value}
+    if beyond.get("padding_mode") == "zeros":
+        del beyond["padding_mode"]
     plain_layout = numbers == DimensionNumbers.channels_first(geometry.rank)
-    is_plain = mode == "zeros" and plain_layout and dtype == second and dtype in COMPUTED
-    if is_plain and not any(stored.values()):
+    if plain_layout and dtype == second and dtype in COMPUTED and not beyond:
         sizes = (x_shape[0], x_shape[1], w_shape[0], groups)
         return ConvProblem(direction, dtype, *sizes, geometry, **written)
     return GeneralConvProblem(
@@ -79,10 +104,9 @@ def conv_problem(
         groups,
         1,
         numbers,
-        mode,
         second_dtype=second if second != dtype else "",
         **written,
-        **stored,
+        **beyond,
     )
 
 
@@ -94,7 +118,7 @@ def general_problem(
     options: Mapping[str, Any],
 ) -> Convolution:
     """State the problem of `conv_general`: padding may be negative, x dilated, batch in groups."""
-    numbers = _numbers(x_shape, w_shape, options["dimension_numbers"])
+    numbers = _numbers(direction, x_shape, w_shape, options["dimension_numbers"])
     groups = integer("groups", options["groups"])
     batch_groups = integer("batch_groups", options["batch_groups"])
     plain_x = permuted(x_shape, numbers.x, numbers.plain_x)
@@ -184,13 +208,19 @@ def _beta(value: Any, dtype: str) -> float:
     return beta
 
 
-def _numbers(x_shape: Sizes, w_shape: Sizes, text: str | None) -> DimensionNumbers:
-    image_shape("x", x_shape)
+def _numbers(
+    direction: Direction, x_shape: Sizes, w_shape: Sizes, text: str | None
+) -> DimensionNumbers:
+    """Return the layouts, the sizes of x and w checked: of the arguments that give them."""
+    x = "input_shape" if direction == "backward_data" else "x"
+    w = "weight_shape" if direction == "backward_weights" else "w"
+    numbers = DimensionNumbers.parse(text, spatial_rank(x, x_shape))
+    image_shape(x, x_shape, numbers.x.index("N"))
     if len(w_shape) != len(x_shape):
-        raise GeometryError(f"w {w_shape} must have as many axes as x {x_shape}")
+        raise GeometryError(f"{w} {w_shape} must have as many axes as {x} {x_shape}")
     if min(w_shape) < 1:
-        raise GeometryError(f"w {w_shape} must have all sizes 1 or more")
-    return DimensionNumbers.parse(text, len(x_shape) - 2)
+        raise GeometryError(f"{w} {w_shape} must have all sizes 1 or more")
+    return numbers
 
 
 def _check_channels(

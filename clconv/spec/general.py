@@ -47,7 +47,6 @@ class GeneralConvProblem:
     flip: bool = False
     activation: str = "none"
     beta: float = 0.0
-    extra: Sizes = ()  # windows at the end of each axis of the plain y that y does not have
     conjugate: bool = False  # of w
     second_dtype: str = ""  # of the second operand (w, or dy beside x), where it is another
     accumulator: str = ""  # of integers, where it is not the smallest that is used
@@ -61,9 +60,12 @@ class GeneralConvProblem:
 
     @property
     def _padding(self) -> tuple[Padding, Padding]:
-        """What x is rearranged with, and what is left to the plain convolution: zeros alone."""
+        """What x is rearranged with, and what is left to the plain convolution: zeros alone.
+
+        Negative high padding is left to it, too: it is windows that there are not.
+        """
         none = ((0, 0),) * len(self.padding)
-        if self.padding_mode == "zeros" and min(map(min, self.padding)) >= 0:
+        if self.padding_mode == "zeros" and min(low for low, _ in self.padding) >= 0:
             return none, self.padding
         return self.padding, none
 
@@ -191,20 +193,15 @@ class GeneralConvProblem:
         """The shape of y, in its layout."""
         numbers = self.dimension_numbers
         batch, _, *output = self.plain.y_shape
-        if self.extra:
-            output = [size - extra for size, extra in zip(output, self.extra, strict=True)]
         sizes = dict(zip(numbers.plain_x, (batch, self.outputs, *output), strict=True))
         return tuple(sizes[letter] for letter in numbers.y)
 
     @property
     def y(self) -> Rearrangement:
-        """Q: y with its channels first, and zeros in the windows that it does not have."""
+        """Q: y with its channels first."""
         numbers = self.dimension_numbers
-        padding = tuple((0, extra) for extra in self.extra) or None
         parts = "beside" * self.is_complex
-        return Rearrangement.of(
-            self.y_shape, numbers.y, numbers.plain_x, padding=padding, parts=parts
-        )
+        return Rearrangement.of(self.y_shape, numbers.y, numbers.plain_x, parts=parts)
 
     def __str__(self) -> str:
         numbers = self.dimension_numbers
@@ -225,8 +222,6 @@ class GeneralConvProblem:
             flags.append(f"lhs{steps_text(self.input_dilation)}")
         if self.batch_groups > 1:
             flags.append(f"bg{self.batch_groups}")
-        if self.extra:
-            flags.append(f"extra{sizes_text(self.extra)}")
         if self.accumulator:
             flags.append(f"acc{dtype_named(self.accumulator).code}")
         flags += [f"{name}zero" for name in self.zero_points]

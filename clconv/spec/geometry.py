@@ -51,6 +51,9 @@ def same_padding(
 class Geometry:
     """Spatial sizes of one windowed operation; one entry per axis, in layout order.
 
+    High padding may be negative: then no window lies on the last pixels, which kernels need not be
+    told, for they count windows.
+
     Raises GeometryError where a size is out of range or no window fits, UnsupportedError where
     pixels cannot be indexed.
     """
@@ -72,8 +75,8 @@ class Geometry:
         for name in ("kernel", "stride", "dilation", "input"):
             if min(getattr(self, name)) < 1:
                 raise GeometryError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if min(min(pair) for pair in self.padding) < 0:
-            raise GeometryError(f"padding must be at least 0, got {self.padding}")
+        if min(low for low, _ in self.padding) < 0:
+            raise GeometryError(f"low padding must be at least 0, got {self.padding}")
         padded = tuple(n + sum(p) for n, p in zip(self.input, self.padding, strict=True))
         if prod(padded) >= INDEX_LIMIT:
             raise UnsupportedError(

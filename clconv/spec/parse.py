@@ -161,7 +161,6 @@ def _conv(fields: Fields) -> Problem:
         flip=fields.flag("flip"),
         activation=fields.matching("|".join(ACTIVATIONS[1:])) or "none",
         beta=float(beta) if beta else 0.0,
-        extra=fields.sizes("extra") if any(f.startswith("extra") for f in fields.rest) else (),
         conjugate=fields.flag("conj"),
         second_dtype=fields.dtypes[1] if len(fields.dtypes) > 1 else "",
         accumulator=BY_CODE[accumulator].name if accumulator else "",

@@ -49,7 +49,8 @@ class Problem(Protocol):
 def refuse_long_indices(**shapes: Sizes) -> None:
     """Raise UnsupportedError for a tensor that has more elements than kernels can index."""
     for name, shape in shapes.items():
-        if prod(shape) >= INDEX_LIMIT:
+        elements = prod(max(size, 1) for size in shape)  # of one image, where there is none
+        if elements >= INDEX_LIMIT:
             raise UnsupportedError(
-                f"{name} {shape} has {prod(shape)} elements; kernels index fewer than 2**31"
+                f"{name} {shape} has {elements} elements; kernels index fewer than 2**31"
             )

@@ -5,9 +5,9 @@
  *                                 l the window whose tap t lies on pixel i
  *   backward_weights  dw[o,c,t] = sum over b, l of dy[b, o, l] * x[b, c, pixel]
  *
- * with c and o running over one group (Cg and Og channels) and pixel = tap t of window l. Padding
- * is left out of the sums, not multiplied by zero. Terms are added in the order written. flip:
- * filters are stored reversed.
+ * with c and o running over one group (Cg and Og channels) and pixel = tap t of window l. Pixels in
+ * the padding are zeros that are multiplied, 0*inf = NaN, as reference/loops.py says. Terms are
+ * added in the order written. flip: filters are stored reversed.
  *
  * Launch  forward: global (positions, O, batch); backward_data: global (pixels, C, batch);
  *         backward_weights: global (taps, Cg, O); each rounded up to local in its first axis; one
@@ -35,9 +35,8 @@ kernel void direct_forward(global const REAL *x, global const REAL *w, global co
     for (int c = 0; c < Cg; c++)
         for (int t = 0; t < taps; t++) {
             const Place pixel = pixel_of(win, corner, place_of(t, win.filter));
-            if (inside(pixel, win.in))
-                sum = fma(x[c*pixels + flat(pixel, win.in)],
-                          w[c*taps + stored_tap(t, taps, flip)], sum);
+            const REAL value = inside(pixel, win.in) ? x[c*pixels + flat(pixel, win.in)] : (REAL)0;
+            sum = fma(value, w[c*taps + stored_tap(t, taps, flip)], sum);
         }
     y += (b*outputs + o)*positions + l;
     *y = FINISH(REAL, sum, *y);
@@ -84,8 +83,8 @@ kernel void direct_backward_weights(global const REAL *x, global const REAL *dy,
         global const REAL *adjoint = dy + (b*outputs + o)*positions;
         for (int l = 0; l < positions; l++) {
             const Place pixel = pixel_of(win, corner_of(win, place_of(l, win.out)), tap);
-            if (inside(pixel, win.in))
-                sum = fma(adjoint[l], image[flat(pixel, win.in)], sum);
+            const REAL value = inside(pixel, win.in) ? image[flat(pixel, win.in)] : (REAL)0;
+            sum = fma(adjoint[l], value, sum);
         }
     }
     dw[(o*Cg + c)*taps + stored_tap(t, taps, flip)] = sum;

@@ -171,6 +171,19 @@ def test_device_arrays_that_cannot_be_used(on_device):
         clconv.conv(on_device(X).with_queue(None), on_device(W))
 
 
+def test_device_indices_that_cannot_be_used(on_device, device):
+    import pyopencl as cl
+    import pyopencl.array as cl_array
+
+    dy, indices = on_device(np.ones((1, 1, 3), np.float32)), np.zeros((1, 1, 3), np.int64)
+    context = cl.Context([device.handle])
+    elsewhere = cl_array.to_device(cl.CommandQueue(context), indices)
+    with pytest.raises(ValueError, match="y and indices live in different OpenCL contexts"):
+        clconv.max_unpool(dy, elsewhere, output_size=(5,))
+    with pytest.raises(ValueError, match="indices has no queue"):
+        clconv.max_pool_backward(dy, on_device(indices).with_queue(None), input_shape=(1, 1, 5))
+
+
 def test_empty_device_arrays(on_device):
     x = on_device(np.ones((0, 4, 9, 10), np.float32))
     y = clconv.conv(x, on_device(W))

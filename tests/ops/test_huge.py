@@ -61,7 +61,8 @@ def test_convolution(device, axis, algorithm):
         dw[:, 0, t] += (dy[:, :, p] * x[:, :, pixel]).sum(axis=0)
     assert y.any()
     options = keywords(axis) | {"algorithm": algorithm, "device": device}
-    if algorithm == "depthwise":  # its vectors would go on past the end
+    # Vectors would go on past the end, but for a single window, of which no stride is asked.
+    if algorithm == "depthwise" and (count > 1 or axis[4] > G // 2):
         with pytest.raises(
             clconv.UnsupportedError, match=r"depthwise reads up to pixel .* 2\*\*31"
         ):

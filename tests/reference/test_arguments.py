@@ -42,7 +42,11 @@ CONV_REFUSALS = [
     ((X, W), {"padding": (1, 2, 3)}, "padding=(1, 2, 3) has 3 values for 2 spatial axes"),
     ((X, W), {"padding": ((0, 1), (0, -1))}, "padding=(0, -1) is below the least allowed value, 0"),
     ((X, W), {"padding": "full"}, "padding='full' is unknown"),
-    ((X, np.ones((4, 6, 0, 3))), {}, "kernel_size=(0, 3) is below the least allowed value, 1"),
+    (
+        (X, np.ones((4, 6, 0, 3))),
+        {},
+        "w (4, 6, 0, 3) has an empty axis: only the batch may be empty",
+    ),
     (
         (X, W),
         {"dilation": 3, "padding": ((0, 1), (0, 0))},
@@ -118,7 +122,7 @@ OTHER_REFUSALS = {
     ),
     "pool_empty": (
         lambda: avg_pool(np.ones((1, 1, 0)), 2, padding=1),
-        "x (1, 1, 0) has an empty spatial axis",
+        "x (1, 1, 0) has an empty axis",
     ),
     "pool_dy": (
         lambda: avg_pool_backward(np.ones((2, 6, 2, 2)), 2, input_shape=X.shape),

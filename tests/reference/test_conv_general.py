@@ -249,15 +249,17 @@ def test_empty_batch():
     dw = conv_general_backward_weights(x, dy, weight_shape=w.shape)
     assert dw.shape == w.shape
     assert not dw.any()
+    with pytest.raises(ValueError, match="does not fit: wanted"):
+        conv_general_backward_weights(x, dy[:, 1:], weight_shape=w.shape)
 
 
 def test_an_image_of_padding_alone():
-    x, w = np.ones((1, 2, 0)), np.ones((3, 2, 2))
-    y = conv_general(x, w, padding=2)
+    x, w, padding = np.ones((1, 2, 5)), np.ones((3, 2, 2)), ((-5, 4),)
+    y = conv_general(x, w, padding=padding)
     assert y.tolist() == [[[0] * 3] * 3]
-    dx = conv_general_backward_data(y, w, input_shape=x.shape, padding=2)
-    dw = conv_general_backward_weights(x, y + 1, weight_shape=w.shape, padding=2)
-    assert dx.shape == x.shape
+    dx = conv_general_backward_data(y + 1, w, input_shape=x.shape, padding=padding)
+    dw = conv_general_backward_weights(x, y + 1, weight_shape=w.shape, padding=padding)
+    assert not dx.any()
     assert not dw.any()
 
 

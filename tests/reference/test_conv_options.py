@@ -59,11 +59,6 @@ def test_padding_modes_refuse(mode, padding, message):
         conv(np.ones((1, 1, 3)), np.ones((1, 1, 1)), padding=padding, padding_mode=mode)
 
 
-def test_nothing_cannot_be_replicated():
-    with pytest.raises(ValueError, match="too large for padding_mode='replicate' and size 0"):
-        conv(np.ones((1, 1, 0)), np.ones((1, 1, 1)), padding=1, padding_mode="replicate")
-
-
 def test_same_lower_has_the_odd_element_low():
     x, w = np.array([[[1, 2, 3]]]), np.array([[[1, 10]]])
     assert conv(x, w, padding="same").tolist() == [[[21, 32, 3]]]

@@ -25,6 +25,7 @@ from clconv.reference.shapes import (
     ConvShape,
     PoolShape,
 )
+from clconv.reference.windows import crop, pad
 
 EDGES = CONV_SHAPES["edges"]
 POOL_EDGES = POOL_SHAPES["edges"]
@@ -97,10 +98,12 @@ def test_no_partial_sum_leaves_the_integers_of_float32(shape):
 def test_integers_are_exact_in_float32(shape):
     x, w, dy, bias = shape.integer_tensors("float32")
     y, dx, dw = np.zeros(shape.y_shape, "f4"), np.zeros_like(x), np.zeros_like(w)
+    image, gathered = pad(x, shape.axes), pad(dx, shape.axes)
     for s, t, p in loops.connections(x.shape, w.shape, shape.axes, shape.groups):
-        y[p] += x[s] * w[t]
-        dx[s] += dy[p] * w[t]
-        dw[t] += dy[p] * x[s]
+        y[p] += image[s] * w[t]
+        gathered[s] += dy[p] * w[t]
+        dw[t] += dy[p] * image[s]
+    dx = crop(gathered, shape.axes)
     y += bias.reshape(-1, *(1 for _ in shape.spatial))
     assert y.dtype == dx.dtype == dw.dtype == np.float32
     x, w, dy, bias = (each.astype(np.int64) for each in (x, w, dy, bias))

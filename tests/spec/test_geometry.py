@@ -46,13 +46,17 @@ def test_what_kernels_are_told():
     assert geometry.scalars(generic=True) == (*geometry.scalars(), 1, 3, 2, 1, 2, 1, 1, 1, 3)
 
 
+def test_negative_high_padding_leaves_the_last_pixels_without_a_window():
+    assert Geometry((9,), (3,), (1,), (1,), ((1, -4),)).output == (4,)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"input": (4, 4)}, "must each have as many axes as the image"),
         ({"input": (2,)}, r"spans \(3,\) pixels, more than the padded image \(2,\)"),
         ({"stride": (0,)}, r"stride must be at least 1, got \(0,\)"),
-        ({"padding": ((0, -1),)}, r"padding must be at least 0, got \(\(0, -1\),\)"),
+        ({"padding": ((-1, 0),)}, r"low padding must be at least 0, got \(\(-1, 0\),\)"),
         ({"input": ()}, "1, 2 or 3"),
     ],
 )

@@ -17,7 +17,7 @@ STRINGS = [
     "conv_fwd:bf16:n1c4o4g1:i5x6x7:k3x2x1:s1x2x3:p1.0x0.0x2.2:d1:reflect",
     "conv_fwd:f32:n2c4o6g2:i5x6:k3x2:s1:p-1.2x0.-1:d1:lhs2x1:NHWC,HWIO->NHWC",
     "conv_bwd_weights:f32:n4c4o6g1:i5x6:k3x2:s1:p0.0:d1:bg2",
-    "conv_bwd_data:c64:n1c2o4g2:i6:k3:s2:p0.1:d2:extra1:conj:bias",
+    "conv_bwd_data:c64:n1c2o4g2:i6:k3:s2:p0.-1:d2:conj:bias",
     "conv_fwd:u8.i8:n1c2o4g2:i5x6:k3x2:s1:p0.0:d1:acci64:xzero:wzero",
     "qlinear_conv:u8.i8:n1c2o4g2:i5x6:k3x2:s1:p0.0:d1:acci32:wzero:bias:toi16",
     "deform_conv_fwd:f32:n2c4o6g2:i7x6:k3x2:s1:p1.1:d1:bias:og2:mask",
