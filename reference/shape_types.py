@@ -52,7 +52,7 @@ class ConvShape:
     padding a (low, high) pair.
 
     >>> str(ConvShape.of(2, 6, 4, (9, 8), (3, 2), (2, 1), padding=((1, 1), (0, 2)), groups=2))
-    'n2c6o4g2:i9x8:k3x2:s2x1:p1.1x0.2:d1x1'
+    'n2c6o4g2:i9x8:k3x2:s2x1:p1.1x0.2:d1'
     """
 
     batch: int
@@ -160,7 +160,7 @@ class PoolShape:
     """A pooling of x (batch, channels, *spatial); `of` fills in what is left out.
 
     >>> str(PoolShape.of(2, 3, (9, 8), 3, stride=2, padding=1, ceil_mode=True))
-    'n2c3:i9x8:k3x3:s2x2:p1.1x1.1:d1x1:ceil:include'
+    'n2c3:i9x8:k3x3:s2:p1.1:d1:ceil'
     """
 
     batch: int
@@ -266,9 +266,8 @@ class PoolShape:
         return PoolTensors(_uniform(rng, self.x_shape, dtype), _uniform(rng, self.y_shape, dtype))
 
     def __str__(self) -> str:
-        ceil = "ceil" if self.ceil_mode else "floor"
-        count = "include" if self.count_include_pad else "exclude"
-        return f"n{self.batch}c{self.channels}:{_format_axes(self)}:{ceil}:{count}"
+        flags = ":ceil" * self.ceil_mode + ":exclude_pad" * (not self.count_include_pad)
+        return f"n{self.batch}c{self.channels}:{_format_axes(self)}{flags}"
 
 
 def _fields(axes: Axes) -> tuple[Sizes, Sizes, Sizes, Pairs, Sizes]:
@@ -283,12 +282,17 @@ def _fields(axes: Axes) -> tuple[Sizes, Sizes, Sizes, Pairs, Sizes]:
 
 
 def _format_axes(shape: ConvShape | PoolShape) -> str:
-    """The numbers per axis, "i9x8:k3x2:s2x1:p1.1x0.2:d1x1"."""
-    sizes = {"i": shape.spatial, "k": shape.kernel, "s": shape.stride}
+    """The numbers per axis, "i9x8:k3x2:s2x1:p1.1x0.2:d1"; steps and sides that agree stand once."""
+    sizes = {"i": shape.spatial, "k": shape.kernel}
     parts = [letter + "x".join(map(str, values)) for letter, values in sizes.items()]
-    parts.append("p" + "x".join(f"{low}.{high}" for low, high in shape.padding))
-    parts.append("d" + "x".join(map(str, shape.dilation)))
+    parts.append("s" + _once(tuple(map(str, shape.stride))))
+    parts.append("p" + _once(tuple(f"{low}.{high}" for low, high in shape.padding)))
+    parts.append("d" + _once(tuple(map(str, shape.dilation))))
     return ":".join(parts)
+
+
+def _once(numbers: tuple[str, ...]) -> str:
+    return "x".join(numbers if len(set(numbers)) > 1 else numbers[:1])
 
 
 def _integers(rng: np.random.Generator, limit: int, shape: Sizes, dtype: npt.DTypeLike) -> Array:

@@ -175,7 +175,7 @@ def transpose_strings(shape: Transpose, code: str) -> Iterator[str]:
 
 def pool_strings(shape: Pool, code: str) -> Iterator[str]:
     """Yield max and average pooling and their adjoints."""
-    text = str(shape).replace(":floor", "").removesuffix(":include").removesuffix(":exclude")
+    text = str(shape).removesuffix(":exclude_pad")
     exclude = ":exclude_pad" * (not shape.count_include_pad)
     sizes, _, window = text.partition(":")
     spatial = window.split(":")[0]

@@ -10,6 +10,7 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.algorithms.registry import select
+from clconv.errors import BuildError
 from clconv.ops.arrays import Array, is_device_array, numpy_dtype, plain
 from clconv.ops.log import log_problem
 from clconv.program.context import BoundPlan, Context, context_of, default_context
@@ -24,7 +25,12 @@ def plan_for(context: Context, problem: Problem, algorithm: str = "auto") -> Bou
     if known is not None:
         context.plans.move_to_end(key)
         return known
-    return context.remember(key, context.bind(select(problem, context.device, algorithm)))
+    plan = select(problem, context.device, algorithm)
+    try:
+        return context.remember(key, context.bind(plan))
+    except BuildError as error:
+        error.add_note(f"problem: {problem}")
+        raise
 
 
 def execute(

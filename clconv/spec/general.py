@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clconv.errors import GeometryError
 from clconv.spec.dtypes import dtype_named, result_of_sum, summed
 from clconv.spec.geometry import Geometry, Padding, Sizes
 from clconv.spec.layout import DimensionNumbers, permuted
@@ -54,6 +55,8 @@ class GeneralConvProblem:
 
     def __post_init__(self) -> None:
         _ = self.plain  # which raises where something does not fit
+        if self.conjugate and not self.is_complex:
+            raise GeometryError(f"conjugate weights are complex, not {self.dtype}")
         # Plain tensors may be smaller: pixels that are cut off have to be indexed, too.
         tensors = {**self.operands, **self.results}
         refuse_long_indices(**{name: tensor.shape for name, tensor in tensors.items()})

@@ -70,6 +70,10 @@ class ConvProblem:
                 f"groups={self.groups} must divide both C={self.channels} of x"
                 f" and O={self.outputs} of w"
             )
+        if self.direction != "forward" and (self.beta or self.activation != "none"):
+            raise GeometryError(f"activation and beta belong to conv_fwd, not to {self.direction}")
+        if self.direction == "backward_weights" and self.bias:
+            raise GeometryError("a gradient of weights takes no bias")
         if self.dtype not in COMPUTED:
             raise UnsupportedError(f"dtype {self.dtype} is not one of {', '.join(COMPUTED)}")
         refuse_long_indices(x=self.x_shape, w=self.w_shape, y=self.y_shape)

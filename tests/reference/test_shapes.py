@@ -50,7 +50,7 @@ def test_str_is_written_in_full():
     shape = ConvShape.of(2, 6, 4, (9, 8), (3, 2), (2, 1), ((1, 1), (0, 2)), (1, 2), groups=2)
     assert str(shape) == "n2c6o4g2:i9x8:k3x2:s2x1:p1.1x0.2:d1x2"
     pool = PoolShape.of(1, 2, (5,), 3, padding=((0, 1),), count_include_pad=False)
-    assert str(pool) == "n1c2:i5:k3:s3:p0.1:d1:floor:exclude"
+    assert str(pool) == "n1c2:i5:k3:s3:p0.1:d1:exclude_pad"
 
 
 def test_a_shape_knows_its_numbers():
