@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import clconv
@@ -13,6 +15,8 @@ def device():
     try:
         return clconv.select_device()
     except clconv.NoDeviceError as error:
+        if os.environ.get("CLCONV_DEVICE"):
+            raise  # a name that matches nothing must not look like a pass
         pytest.skip(f"needs an OpenCL device: {error}")
 
 

@@ -51,6 +51,11 @@ class Device:
     shares_host_memory: bool
     handle: cl.Device = field(repr=False, compare=True)
 
+    def answers_to(self, wanted: str) -> bool:
+        """Whether `wanted` is this device's number or part of its names: "pocl" is in a version."""
+        names = f"{self.platform} {self.name} {self.version}".lower()
+        return wanted == self.index or wanted.lower() in names
+
     @property
     def known_bad(self) -> str | None:
         """Why this device is never chosen silently, if so."""
@@ -133,8 +138,8 @@ def select_device(choice: str | Device | None = None) -> Device:
 
     Parameters
     ----------
-    choice : a Device; a substring of a platform's or a device's name, case ignored; or
-        "platform:device" numbers as `clconv.devices()` lists them
+    choice : a Device; a substring of a platform's or a device's name or version, case ignored
+        ("intel", "pocl"); or "platform:device" numbers as `clconv.devices()` lists them
 
     Raises
     ------
@@ -157,8 +162,7 @@ def _select(wanted: str | None) -> Device:
 
 def _named(wanted: str, found: list[Device]) -> Device:
     for device in found:
-        text = f"{device.platform} {device.name}".lower()
-        if wanted == device.index or wanted.lower() in text:
+        if device.answers_to(wanted):
             warn_if_bad(device)
             return device
     listing = "\n".join(f"  {device}" for device in found)

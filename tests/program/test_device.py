@@ -74,6 +74,12 @@ def test_choice_by_argument_and_by_variable(machine, monkeypatch, choice, index)
     assert clconv.select_device(chosen) is chosen
 
 
+def test_choice_by_version(machine):
+    machine()
+    assert clconv.select_device("PoCL 3.1").index == "0:1"
+    assert clconv.select_device("pocl").index == "0:1"  # the one that is not known to be bad
+
+
 def test_choice_that_matches_nothing_lists_what_there_is(machine):
     machine("1:0", "2:0")
     with pytest.raises(clconv.NoDeviceError, match=r"matches 'amd'; there are\n.*UHD .*2:0.*\n.*"):
