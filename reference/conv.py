@@ -56,7 +56,7 @@ import numpy.typing as npt
 from .activations import activate, check_activation
 from .arguments import check_image, check_shape, conv_axes, conv_output_shape
 from .arrays import Array, conjugate, widen
-from .layouts import dimension_numbers_of, permuted, permuted_shape
+from .layouts import dimension_numbers_of, layout_of, permuted, permuted_shape
 from .matrices import (
     columns,
     flipped,
@@ -276,14 +276,21 @@ def conv_backward_weights(
     return permuted(dw, numbers.filters, numbers.w)
 
 
-def conv_backward_bias(dy: npt.ArrayLike) -> Array:
+def conv_backward_bias(dy: npt.ArrayLike, *, layout: str | None = None) -> Array:
     """The gradient with respect to the bias: dy (N, O, *out) summed to (O,) in the wide dtype.
+
+    Parameters
+    ----------
+    dy : array (N, O, *out)
+    layout : which axis of dy is what, "NHWC" with C for O; channels-first by default
 
     Raises
     ------
-    ValueError : dy does not have 1 to 3 spatial axes
+    ValueError : dy does not have 1 to 3 spatial axes, or not those of `layout`; an empty axis
+        other than the batch
     """
-    check_image("dy", np.shape(dy))
-    (dy,) = widen(dy)
+    given, canonical = layout_of(layout, np.shape(dy), "dy")
+    (dy,) = widen(permuted(dy, given, canonical, "dy"))
+    check_image("dy", dy.shape)
     total: Array = dy.sum(axis=(0, *spatial_axes(dy)))
     return total

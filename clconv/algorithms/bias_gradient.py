@@ -6,7 +6,7 @@ from clconv.algorithms.base import Limits
 from clconv.algorithms.element import real_type
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan
-from clconv.spec.problem import BiasGradientProblem
+from clconv.spec.images import BiasGradientProblem
 from clconv.spec.tensor import Problem
 
 LANES = 16  # partial sums of a channel; fixed, so that every device adds in the same order
@@ -29,7 +29,7 @@ class BiasGradient:
             source="reduce/bias_gradient.cl",
             kernel="bias_gradient",
             macros={"REAL": real_type(problem.dtype), "LANES": LANES},
-            global_size=(problem.outputs, 1, 1),
+            global_size=(problem.channels, 1, 1),
             local_size=(1, 1, 1),
             arguments=("dy", "db", problem.batch, problem.positions),
         )

@@ -13,9 +13,15 @@ from clconv.conformance.data import data_for
 from clconv.conformance.problems import call_of
 from clconv.spec.deform import DeformProblem
 from clconv.spec.general import GeneralConvProblem
-from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.images import (
+    AdaptivePoolProblem,
+    BiasGradientProblem,
+    ColumnsProblem,
+    IndexProblem,
+    PoolProblem,
+)
 from clconv.spec.pool_lp import LpPoolProblem
-from clconv.spec.problem import BiasGradientProblem, ConvProblem
+from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
 Tensors = Mapping[str, Array]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 from clconv.reference.shapes import CONV_SHAPES, POOL_SHAPES, TRANSPOSE_SHAPES
@@ -37,6 +36,8 @@ OTHERS = (
     "conv_fwd:{t}:n1c4o8g4:i11:k3:s1:p1.1:d1:beta0.5:gelu",
     "conv_fwd:{t}:n4c3o4g1:i6x7:k3x2:s1x2:p1.-1x0.2:d1:lhs1x3:bg2",
     "conv_fwd:{t}:n2c4o6g2:i4x3x5:k2x3x2:s2x1x1:p0.1x1.0x-1.2:d1:lhs2x1x2:NDHWC,DHWIO->NDHWC",
+    "conv_bwd_bias:{t}:n3o4:i5x7:NHWC",
+    "conv_bwd_bias:{t}:n3o4:i5x2x3:DCWNH",
     "deform_conv_fwd:{t}:n2c4o6g2:i9x8:k3x2:s1x2:p1.0x0.1:d1:bias:og2:mask",
     "deform_conv_fwd:{t}:n1c3o4g1:i12:k3:s2:p1.1:d2:og1",
     "deform_conv_fwd:{t}:n1c4o3g1:i4x5x4:k2x2x3:s1:p1.1:d1:og2:mask",
@@ -135,8 +136,8 @@ def conv_strings(shape: Conv, code: str) -> Iterator[str]:
     for direction in ("conv_bwd_data", "conv_bwd_weights"):
         yield f"{direction}:{sizes}"
         yield f"{direction}:{sizes}:flip"
-    positions = prod(shape.y_shape[2:])
-    yield f"conv_bwd_bias:{code}:n{shape.batch}o{shape.outputs}:i{positions}"
+    output = "x".join(map(str, shape.y_shape[2:]))
+    yield f"conv_bwd_bias:{code}:n{shape.batch}o{shape.outputs}:i{output}"
     images = f"{code}:n{shape.batch}c{shape.channels}:{str(shape).split(':', 1)[1]}"
     yield f"im2col:{images}"
     yield f"col2im:{images}"

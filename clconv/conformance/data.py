@@ -16,7 +16,13 @@ from clconv.reference.bounds import exact_integer_limit, unit_roundoff
 from clconv.reference.pool import divisors
 from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.images import (
+    AdaptivePoolProblem,
+    BiasGradientProblem,
+    ColumnsProblem,
+    IndexProblem,
+    PoolProblem,
+)
 from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem, Tensor
@@ -65,6 +71,8 @@ def _terms(problem: Problem) -> int:
         return plain.terms + 1
     if isinstance(plain, PoolProblem | ColumnsProblem | LpPoolProblem):
         return plain.geometry.taps
+    if isinstance(plain, BiasGradientProblem):
+        return plain.batch * plain.positions
     return max(prod(tensor.shape[2:]) for tensor in plain.operands.values())
 
 

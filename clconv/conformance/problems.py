@@ -14,10 +14,16 @@ from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Geometry
-from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.images import (
+    AdaptivePoolProblem,
+    BiasGradientProblem,
+    ColumnsProblem,
+    IndexProblem,
+    PoolProblem,
+)
 from clconv.spec.layout import DimensionNumbers
 from clconv.spec.pool_lp import LpPoolProblem
-from clconv.spec.problem import BiasGradientProblem, ConvProblem
+from clconv.spec.problem import ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.tensor import Problem
 
@@ -215,6 +221,10 @@ def _deform_call(problem: DeformProblem, t: Tensors) -> PublicCall:
     return PublicCall("deform_conv_backward", arguments, options)
 
 
+def _bias_call(problem: BiasGradientProblem, t: Tensors) -> PublicCall:
+    return PublicCall("conv_backward_bias", (t["dy"],), {"layout": problem.layout or None})
+
+
 def _columns_call(problem: ColumnsProblem, t: Tensors) -> PublicCall:
     geometry = problem.geometry
     options = _window(geometry) | {"layout": problem.layout or None}
@@ -270,7 +280,7 @@ _CALLS: dict[type, Callable[[Any, Tensors], PublicCall]] = {
     GeneralConvProblem: _conv_call,
     QuantizedConvProblem: _quantized_call,
     DeformProblem: _deform_call,
-    BiasGradientProblem: lambda problem, t: PublicCall("conv_backward_bias", (t["dy"],)),
+    BiasGradientProblem: _bias_call,
     ColumnsProblem: _columns_call,
     PoolProblem: _pool_call,
     LpPoolProblem: _lp_call,

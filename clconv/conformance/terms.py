@@ -51,6 +51,11 @@ def _conv_weights(call: PublicCall) -> int:
     return _axes(call.arguments[1], _layouts(call)[2], "NDHW")
 
 
+def _conv_bias(call: PublicCall) -> int:
+    dy = call.arguments[0]
+    return _axes(dy, call.options.get("layout") or "NC" + "DHW"[5 - dy.ndim :], "NDHW")
+
+
 def _transpose(call: PublicCall) -> int:
     extra = len(call.arguments) > 2 and call.arguments[2] is not None
     return int(call.arguments[1][:, 0].size) // int(call.options.get("groups", 1)) + extra
@@ -101,7 +106,7 @@ _TERMS: dict[str, Callable[[PublicCall], int | tuple[int, ...]]] = {
     "conv": _conv,
     "conv_backward_data": _conv_data,
     "conv_backward_weights": _conv_weights,
-    "conv_backward_bias": lambda call: int(call.arguments[0][:, 0].size),
+    "conv_backward_bias": _conv_bias,
     "conv_general": _conv,
     "conv_general_backward_data": _conv_data,
     "conv_general_backward_weights": _conv_weights,

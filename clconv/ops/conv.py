@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from math import prod
 from typing import Any
 
 from clconv.errors import GeometryError
-from clconv.ops.arguments import Axes, PaddingLike, image_shape, sizes
+from clconv.ops.arguments import Axes, PaddingLike, sizes
 from clconv.ops.arrays import Array, check_out, dtypes_of, operands
 from clconv.ops.execute import execute
+from clconv.ops.layouts import Layout
 from clconv.ops.problems import checked_bias, conv_problem, expect_dy
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL
 from clconv.spec.geometry import Sizes
-from clconv.spec.problem import BiasGradientProblem
+from clconv.spec.images import BiasGradientProblem
 
 
 def conv(
@@ -234,20 +234,28 @@ def conv_backward_weights(
     return dw
 
 
-def conv_backward_bias(dy: Array, *, device: str | Device | None = None) -> Array:
+def conv_backward_bias(
+    dy: Array, *, layout: str | None = None, device: str | Device | None = None
+) -> Array:
     """Apply the adjoint of adding a bias: db[o] = sum over b, p... of dy[b, o, p...].
 
     Parameters
     ----------
     dy : Array (N, O, *output), float32 or float64
+    layout : which axis of dy is what, as "NHWC" with C for O; channels-first by default
     device : see `conv`
 
     Returns
     -------
     db : Array (O,), dtype and kind of dy
+
+    Raises
+    ------
+    GeometryError : dy has not the axes of `layout`
     """
     (dy,) = operands(dtypes=ALL, dy=dy)
-    batch, outputs, *output = image_shape("dy", dy.shape)
-    problem = BiasGradientProblem(dy.dtype.name, batch, outputs, prod(output))
+    images, (batch, outputs, *output) = Layout.of(layout, "dy", dy.shape)
+    sizes = (dy.dtype.name, batch, outputs, tuple(output))
+    problem = BiasGradientProblem("conv_bwd_bias", *sizes, layout=images.text)
     (db,) = execute(problem, {"dy": dy}, device=device)
     return db

@@ -7,8 +7,13 @@ from typing import NamedTuple
 
 from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, PoolProblem
-from clconv.spec.problem import BiasGradientProblem, ConvProblem
+from clconv.spec.images import (
+    AdaptivePoolProblem,
+    BiasGradientProblem,
+    ColumnsProblem,
+    PoolProblem,
+)
+from clconv.spec.problem import ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.tensor import Problem, Tensor
 

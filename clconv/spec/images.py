@@ -1,4 +1,4 @@
-"""Problems on images in one layout: unfolding, pooling, and what follows its indices."""
+"""Problems on images in one layout: unfolding, pooling, its indices, the bias's gradient."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal, Self
 
+from clconv.errors import GeometryError
 from clconv.spec.dtypes import averaged, compared, copied, dtype_named, result_of_sum, summed
-from clconv.spec.geometry import Geometry, Sizes
+from clconv.spec.geometry import SPATIAL_RANKS, Geometry, Sizes
 from clconv.spec.layout import SPATIAL_LETTERS, permuted, spatial_letters
 from clconv.spec.rearrangement import Rearrangement
 from clconv.spec.tensor import Tensor, refuse_long_indices
@@ -32,6 +33,9 @@ class ImageProblem:
     def __post_init__(self) -> None:
         _ = self._computed  # raises where the operator is not defined for the type
         tensors = {**self._inputs, **self._outputs}
+        for name, (shape, _) in tensors.items():
+            if name not in self._unlaid and len(shape) - 2 not in SPATIAL_RANKS:
+                raise GeometryError(f"{name} {shape} must have 1 to 3 spatial axes")
         refuse_long_indices(**{name: tensor.shape for name, tensor in tensors.items()})
 
     @property
@@ -126,6 +130,36 @@ class ColumnsProblem(ImageProblem):
 
     def __str__(self) -> str:
         return self._text(geometry_text(self.geometry))
+
+
+@dataclass(frozen=True, slots=True)
+class BiasGradientProblem(ImageProblem):
+    """Sum dy (N, O, *output) over batch and space: db (O,). Its O are `channels`."""
+
+    operator: Literal["conv_bwd_bias"]
+    output: Sizes
+
+    @property
+    def positions(self) -> int:
+        """Elements of a channel plane."""
+        return prod(self.output)
+
+    @property
+    def _unlaid(self) -> tuple[str, ...]:
+        return ("db",)
+
+    @property
+    def _inputs(self) -> Mapping[str, Tensor]:
+        return {"dy": Tensor((self.batch, self.channels, *self.output), self.dtype)}
+
+    @property
+    def _outputs(self) -> Mapping[str, Tensor]:
+        return {"db": Tensor((self.channels,), result_of_sum(self.dtype))}
+
+    def __str__(self) -> str:
+        code, shape = dtype_named(self.dtype).code, f"n{self.batch}o{self.channels}"
+        parts = (self.operator, code, shape, f"i{sizes_text(self.output)}", self.layout)
+        return ":".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)

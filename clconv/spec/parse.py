@@ -15,10 +15,16 @@ from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import BY_CODE, summed
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import Geometry, Padding, Sizes
-from clconv.spec.images import AdaptivePoolProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.images import (
+    AdaptivePoolProblem,
+    BiasGradientProblem,
+    ColumnsProblem,
+    IndexProblem,
+    PoolProblem,
+)
 from clconv.spec.layout import DimensionNumbers, parse_layout, permuted
 from clconv.spec.pool_lp import LpPoolProblem
-from clconv.spec.problem import ACTIVATIONS, DIRECTION_NAMES, BiasGradientProblem, ConvProblem
+from clconv.spec.problem import ACTIVATIONS, DIRECTION_NAMES, ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.rearrangement import PADDING_MODES
 from clconv.spec.tensor import Problem
@@ -187,8 +193,9 @@ def _deform(fields: Fields) -> Problem:
 
 
 def _bias_gradient(fields: Fields) -> Problem:
-    (positions,) = fields.sizes("i", 1)
-    return BiasGradientProblem(fields.dtypes[0], fields.size("n"), fields.size("o"), positions)
+    batch, outputs, output = fields.size("n"), fields.size("o"), fields.sizes("i")
+    sizes = (fields.dtypes[0], batch, outputs, output)
+    return BiasGradientProblem("conv_bwd_bias", *sizes, layout=fields.layout(len(output)))
 
 
 def _images(fields: Fields) -> tuple[Any, str, int, int]:

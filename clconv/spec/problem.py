@@ -10,12 +10,12 @@ way:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple
 
 from clconv.errors import GeometryError, UnsupportedError
-from clconv.spec.dtypes import dtype_named, result_of_sum, summed
+from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import Geometry, Sizes
 from clconv.spec.rearrangement import Rearrangement
 from clconv.spec.tensor import Tensor, refuse_long_indices
@@ -176,40 +176,3 @@ class ConvProblem:
         flags = [flag for flag in ("bias", "flip") if getattr(self, flag)]
         flags += [f"beta{self.beta!r}"] * (self.beta != 0)
         return flags + [self.activation] * (self.activation != "none")
-
-
-@dataclass(frozen=True, slots=True)
-class BiasGradientProblem:
-    """Sum dy (N, O, *spatial) over batch and space."""
-
-    dtype: str
-    batch: int
-    outputs: int
-    positions: int
-
-    def __post_init__(self) -> None:
-        dtype_named(self.dtype)
-        refuse_long_indices(dy=(self.batch, self.outputs, self.positions))
-
-    @property
-    def operands(self) -> Mapping[str, Tensor]:
-        """dy, its space as one axis."""
-        return {"dy": Tensor((self.batch, self.outputs, self.positions), self.dtype)}
-
-    @property
-    def results(self) -> Mapping[str, Tensor]:
-        """db (O,)"""
-        return {"db": Tensor((self.outputs,), result_of_sum(self.dtype))}
-
-    @property
-    def plain(self) -> BiasGradientProblem:
-        """The same in the type that sums are formed in."""
-        return replace(self, dtype=summed(self.dtype))
-
-    def rearrangement(self, name: str) -> Rearrangement:
-        """Return that of an array whose type alone changes."""
-        return Rearrangement.flat({**self.operands, **self.results}[name].shape)
-
-    def __str__(self) -> str:
-        code = dtype_named(self.dtype).code
-        return f"conv_bwd_bias:{code}:n{self.batch}o{self.outputs}:i{self.positions}"

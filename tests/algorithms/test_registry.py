@@ -9,8 +9,8 @@ import pytest
 import clconv
 from clconv.algorithms.registry import select
 from clconv.spec.geometry import Geometry
-from clconv.spec.images import ColumnsProblem, IndexProblem, PoolProblem
-from clconv.spec.problem import BiasGradientProblem, ConvProblem
+from clconv.spec.images import BiasGradientProblem, ColumnsProblem, IndexProblem, PoolProblem
+from clconv.spec.problem import ConvProblem
 
 GEOMETRY = Geometry((9, 9), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
 DENSE = ConvProblem("forward", "float32", 2, 4, 6, 1, GEOMETRY)
@@ -25,7 +25,7 @@ DEPTHWISE = ConvProblem("forward", "float32", 2, 4, 8, 4, GEOMETRY)
         (ColumnsProblem("im2col", "float32", 2, 4, GEOMETRY), "im2col"),
         (PoolProblem("avg_pool", "float32", 2, 4, GEOMETRY), "pool"),
         (IndexProblem("max_pool_backward", "float32", 2, 4, (9, 9), (7, 7)), "pool"),
-        (BiasGradientProblem("float32", 2, 4, 81), "bias_gradient"),
+        (BiasGradientProblem("conv_bwd_bias", "float32", 2, 4, (9, 9)), "bias_gradient"),
     ],
     ids=str,
 )

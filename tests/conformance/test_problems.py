@@ -37,6 +37,7 @@ STRINGS = [
     "deform_conv_fwd:f32:n2c4o6g2:i7x6:k3x2:s1:p1.1:d1:bias:og2:mask",
     "deform_conv_bwd_weights:f16:n1c4o2g1:i7:k3:s1:p0.0:d1:og1",
     "conv_bwd_bias:f16:n3o4:i35",
+    "conv_bwd_bias:c64:n3o4:i5x7:NHWC",
     "im2col:i8:n1c2:i5x6:k3x2:s1:p0.0:d1:NHWC",
     "col2im:c64:n1c2:i5:k3:s1:p1.0:d1",
     "max_pool:f32:n1c2:i5x6:k3x2:s2x1:p1.1x0.0:d1:ceil:CNHW",

@@ -23,6 +23,7 @@ STRINGS = [
     "deform_conv_fwd:f32:n2c4o6g2:i7x6:k3x2:s1:p1.1:d1:bias:og2:mask",
     "deform_conv_bwd_data:bf16:n1c4o2g1:i7:k3:s1:p0.0:d1:og1",
     "conv_bwd_bias:f16:n3o4:i35",
+    "conv_bwd_bias:f32:n3o4:i5x7:NHWC",
     "im2col:i8:n1c2:i5x6:k3x2:s1:p0.0:d1:NHWC",
     "col2im:c128:n1c2:i5:k3:s1:p1.0:d1",
     "max_pool:f32:n1c2:i5x6:k3x2:s2x1:p1.1x0.0:d1:ceil:CNHW",
@@ -120,6 +121,8 @@ def test_plain_problems_are_told_from_general_ones():
         ("max_pool:c64:n1c1:i5:k3", "complex64 numbers have no order"),
         ("avg_pool:i8:n1c1:i5:k3", "int8 numbers have no mean"),
         ("max_pool:f32:n1c1:i5x5:k3x3:NHC", "must name 4 axes once each"),
+        ("conv_bwd_bias:f32:n1o1:i5x5:NWC", "layout 'NWC' must name 4 axes once each"),
+        ("conv_bwd_bias:f32:n1o1:i2x2x2x2", r"dy \(1, 1, 2, 2, 2, 2\) must have 1 to 3 spatial"),
         ("qlinear_conv:u8:n1c1o1g1:i5:k3", "has no type of y, as toi8"),
     ],
 )

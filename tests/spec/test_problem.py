@@ -7,8 +7,8 @@ import pytest
 import clconv
 from clconv.reference.shapes import CONV_SHAPES, DIRECTIONS
 from clconv.spec.geometry import Geometry
-from clconv.spec.images import ColumnsProblem, PoolProblem
-from clconv.spec.problem import BiasGradientProblem, ConvProblem
+from clconv.spec.images import BiasGradientProblem, ColumnsProblem, PoolProblem
+from clconv.spec.problem import ConvProblem
 
 GEOMETRY = Geometry((56, 56), (3, 3), (2, 2), (1, 1), ((1, 1), (1, 1)))
 
@@ -36,7 +36,8 @@ def test_names():
     assert str(problem) == f"conv_fwd:f32:n8c64o128g1:{geometry}"
     flagged = ConvProblem("backward_data", "float64", 8, 4, 4, 4, GEOMETRY, True, True)
     assert str(flagged) == f"conv_bwd_data:f64:n8c4o4g4:{geometry}:bias:flip"
-    assert str(BiasGradientProblem("float32", 2, 3, 4)) == "conv_bwd_bias:f32:n2o3:i4"
+    bias = BiasGradientProblem("conv_bwd_bias", "float32", 2, 3, (4, 5), layout="NHWC")
+    assert str(bias) == "conv_bwd_bias:f32:n2o3:i4x5:NHWC"
     assert str(ColumnsProblem("col2im", "float32", 2, 3, GEOMETRY)) == f"col2im:f32:n2c3:{geometry}"
     pool = PoolProblem("avg_pool", "float32", 2, 3, GEOMETRY, count_include_pad=False)
     assert str(pool) == f"avg_pool:f32:n2c3:{geometry}:exclude_pad"
