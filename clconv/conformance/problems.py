@@ -181,8 +181,7 @@ def _quantized_call(problem: QuantizedConvProblem, t: Tensors) -> PublicCall:
 
 def _transpose_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
     """Return a call of conv_transpose or an adjoint: its x is the y that conv would give."""
-    general = max(problem.input_dilation) > 1 or problem.batch_groups > 1
-    if general or min(low for low, _ in problem.padding) < 0 or problem.padding_mode != "zeros":
+    if not _is_transposed(problem):
         raise UnsupportedError(f"no public function states {problem}")
     options: dict[str, Any] = {
         "stride": problem.stride,
@@ -199,6 +198,22 @@ def _transpose_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
         return PublicCall("conv_transpose_backward_data", (t["x"], t["w"]), options)
     options["weight_shape"] = problem.w_shape
     return PublicCall("conv_transpose_backward_weights", (t["dy"], t["x"]), options)
+
+
+def _is_transposed(problem: GeneralConvProblem) -> bool:
+    """Tell whether conv_transpose states it: windows up to the last pixel, w not conjugated."""
+    if max(problem.input_dilation) > 1 or problem.batch_groups > 1:
+        return False
+    if problem.padding_mode != "zeros" or min(low for low, _ in problem.padding) < 0:
+        return False
+    geometry = problem.plain.geometry
+    axes = zip(geometry.input, geometry.padding, geometry.output, strict=True)
+    steps = zip(geometry.stride, geometry.extent, strict=True)
+    ends = all(
+        size + sum(pads) == (windows - 1) * step + extent
+        for (size, pads, windows), (step, extent) in zip(axes, steps, strict=True)
+    )
+    return ends and problem.conjugate == problem.is_complex
 
 
 def _deform_call(problem: DeformProblem, t: Tensors) -> PublicCall:

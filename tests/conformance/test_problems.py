@@ -91,6 +91,8 @@ def test_what_no_function_states():
     for text in (
         "conv_fwd:f32:n1c1o1g1:i5:k3:lhs2:bias",
         "conv_bwd_data:f32:n1c1o1g1:i5:k3:bias:reflect:p1.1",
+        "conv_bwd_data:f32:n1c1o1g1:i8:k3:s2:bias",  # no window ends at the last pixel
+        "conv_bwd_data:c64:n1c1o1g1:i7:k3:s2:bias",  # conv's own adjoint has no bias
     ):
         problem = parse(text)
         with pytest.raises(clconv.UnsupportedError, match="no public function states conv_"):
