@@ -38,6 +38,7 @@ import numpy.typing as npt
 from .arguments import TransposeAxis, check_shape, transpose_axes
 from .arrays import Array, conjugate, widen
 from .conv_general import conv_general, conv_general_backward_weights
+from .layouts import dimension_numbers_of, permuted, permuted_shape
 from .matrices import columns, flipped, split_channels, tap_matrices
 from .windows import Axes, Axis, Index, Padding, PerAxis, counts, taps
 
@@ -53,6 +54,7 @@ def conv_transpose(
     dilation: PerAxis = 1,
     groups: int = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
 ) -> Array:
     """Scatter a batch of images through a bank of filters; torch's conv_transpose.
 
@@ -68,6 +70,8 @@ def conv_transpose(
     output_padding : int or one per axis; below the stride or below the dilation
     groups : how many blocks the channels are split into; divides C
     flip : reverse w along its spatial axes
+    dimension_numbers : the layouts of x, w and y, "NHWC,HWOI->NHWC", with I for the C of w and O
+        for its O/groups; "NCHW,IOHW->NCHW" by default; see `layouts.py`
 
     Returns
     -------
@@ -77,29 +81,32 @@ def conv_transpose(
     ------
     ValueError : the shapes do not fit: "output_padding=2 is neither below stride=2 nor ..."
     """
+    numbers = dimension_numbers_of(dimension_numbers, np.shape(x), filters="IO")
+    image = permuted(x, numbers.x, numbers.image, "x")
+    filters = permuted(w, numbers.w, numbers.transposed_filters, "w")
     axes = transpose_axes(
-        np.shape(x),
-        np.shape(w),
+        image.shape,
+        filters.shape,
         stride=stride,
         padding=padding,
         output_padding=output_padding,
         dilation=dilation,
         groups=groups,
     )
-    outputs = np.shape(w)[1] * groups
+    outputs = filters.shape[1] * groups
     no_bias = np.zeros(outputs, dtype=bool)  # bool widens with anything
-    x, w, bias = widen(x, w, no_bias if bias is None else bias)
+    image, filters, bias = widen(image, filters, no_bias if bias is None else bias)
     check_shape("bias", bias.shape, (outputs,))
     windows = copies(axes)
-    matrices = tap_matrices(flipped(w, flip), groups)
-    vectors = columns(split_channels(x, groups))
-    canvas = np.zeros((x.shape[0], groups, outputs // groups, *canvas_sizes(axes)), x.dtype)
+    matrices = tap_matrices(flipped(filters, flip), groups)
+    vectors = columns(split_channels(image, groups))
+    canvas = np.zeros((len(image), groups, outputs // groups, *canvas_sizes(axes)), image.dtype)
     for tap, touched in taps(windows):
         part = matrices[tap].swapaxes(-1, -2) @ vectors
         canvas[touched] += part.reshape(*canvas.shape[:3], *counts(windows))
-    y = canvas.reshape(x.shape[0], outputs, *canvas_sizes(axes))
+    y = canvas.reshape(len(image), outputs, *canvas_sizes(axes))
     kept: Index = (..., *(slice(axis.low, axis.low + axis.count) for axis in axes))
-    return y[kept] + bias.reshape(-1, *(1 for _ in axes))
+    return permuted(y[kept] + bias.reshape(-1, *(1 for _ in axes)), numbers.image, numbers.y)
 
 
 def conv_transpose_backward_data(
@@ -113,6 +120,7 @@ def conv_transpose_backward_data(
     dilation: PerAxis = 1,
     groups: int = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
 ) -> Array:
     """The gradient with respect to x, given that with respect to y = conv_transpose(x, w).
 
@@ -122,7 +130,7 @@ def conv_transpose_backward_data(
 
     Parameters
     ----------
-    dy : array (N, O, *out)
+    dy : array (N, O, *out), in the layout of y
     input_shape : (N, C, *spatial) of x
     w, and the others : as in `conv_transpose`
 
@@ -134,10 +142,13 @@ def conv_transpose_backward_data(
     ------
     ValueError : the shapes do not fit
     """
+    numbers = dimension_numbers_of(dimension_numbers, input_shape, "input_shape", filters="IO")
+    dy = permuted(dy, numbers.y, numbers.image, "dy")
+    filters = permuted(w, numbers.w, numbers.transposed_filters, "w")
     keywords = gather_keywords(
-        input_shape,
-        np.shape(w),
-        np.shape(dy),
+        permuted_shape(input_shape, numbers.x, numbers.image),
+        filters.shape,
+        dy.shape,
         ("input_shape", "w"),
         stride=stride,
         padding=padding,
@@ -145,7 +156,8 @@ def conv_transpose_backward_data(
         dilation=dilation,
         groups=groups,
     )
-    return conv_general(dy, conjugate(np.asarray(w)), **keywords, flip=flip)
+    dx = conv_general(dy, conjugate(filters), **keywords, flip=flip)
+    return permuted(dx, numbers.image, numbers.x)
 
 
 def conv_transpose_backward_weights(
@@ -159,6 +171,7 @@ def conv_transpose_backward_weights(
     dilation: PerAxis = 1,
     groups: int = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
 ) -> Array:
     """The gradient with respect to w, given that with respect to y = conv_transpose(x, w).
 
@@ -168,7 +181,7 @@ def conv_transpose_backward_weights(
 
     Parameters
     ----------
-    dy : array (N, O, *out)
+    dy : array (N, O, *out), in the layout of y
     weight_shape : (C, O/groups, *kernel) of w
     x, and the others : as in `conv_transpose`
 
@@ -180,10 +193,15 @@ def conv_transpose_backward_weights(
     ------
     ValueError : the shapes do not fit
     """
+    numbers = dimension_numbers_of(dimension_numbers, np.shape(x), filters="IO")
+    image = permuted(x, numbers.x, numbers.image, "x")
+    dy = permuted(dy, numbers.y, numbers.image, "dy")
+    canonical = numbers.transposed_filters
+    w_shape = permuted_shape(weight_shape, numbers.w, canonical, "weight_shape")
     keywords = gather_keywords(
-        np.shape(x),
-        weight_shape,
-        np.shape(dy),
+        image.shape,
+        w_shape,
+        dy.shape,
         ("x", "weight_shape"),
         stride=stride,
         padding=padding,
@@ -191,8 +209,9 @@ def conv_transpose_backward_weights(
         dilation=dilation,
         groups=groups,
     )
-    dw = conv_general_backward_weights(dy, x, weight_shape=weight_shape, **keywords, flip=flip)
-    return conjugate(dw)  # there the image, dy, is conjugated; here it is x
+    dw = conv_general_backward_weights(dy, image, weight_shape=w_shape, **keywords, flip=flip)
+    # There the image, dy, is conjugated; here it is x.
+    return permuted(conjugate(dw), canonical, numbers.w)
 
 
 def gather_keywords(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from .arguments import check_image
 from .arrays import Array
 from .conv import conv
+from .layouts import dimension_numbers_of, permuted_shape
 from .windows import Padding, PerAxis
 
 
@@ -29,6 +30,7 @@ def depthwise_conv(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
 ) -> Array:
     """Correlate every channel with filters of its own.
 
@@ -37,7 +39,7 @@ def depthwise_conv(
     x : array (N, C, *spatial), with 1, 2 or 3 spatial axes
     w : array (C*multiplier, 1, *kernel)
     bias : array (C*multiplier,), or None for zeros
-    stride, padding, dilation, flip : as in `conv`
+    stride, padding, dilation, flip, dimension_numbers : as in `conv`
 
     Returns
     -------
@@ -47,8 +49,10 @@ def depthwise_conv(
     ------
     ValueError : the shapes do not fit
     """
-    check_image("x", np.shape(x))
-    check_multiplier(np.shape(x)[1], np.shape(w))
+    numbers = dimension_numbers_of(dimension_numbers, np.shape(x))
+    x_shape = permuted_shape(np.shape(x), numbers.x, numbers.image)
+    check_image("x", x_shape)
+    check_multiplier(x_shape[1], permuted_shape(np.shape(w), numbers.w, numbers.filters, "w"))
     return conv(
         x,
         w,
@@ -56,8 +60,9 @@ def depthwise_conv(
         stride=stride,
         padding=padding,
         dilation=dilation,
-        groups=np.shape(x)[1],
+        groups=x_shape[1],
         flip=flip,
+        dimension_numbers=dimension_numbers,
     )
 
 
@@ -71,6 +76,7 @@ def separable_conv(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
 ) -> Array:
     """A depthwise convolution with all the geometry, then a pointwise one that mixes channels.
 
@@ -81,6 +87,7 @@ def separable_conv(
     w_pointwise : array (O, C*multiplier, 1, ...), with a 1 for each spatial axis
     bias : array (O,), added at the end, or None for zeros
     stride, padding, dilation, flip : of the depthwise stage, as in `conv`
+    dimension_numbers : as in `conv`; both weights lie in the layout of w
 
     Returns
     -------
@@ -90,12 +97,21 @@ def separable_conv(
     ------
     ValueError : the shapes do not fit
     """
-    if any(size != 1 for size in np.shape(w_pointwise)[2:]):
-        raise ValueError(f"w_pointwise {np.shape(w_pointwise)} is not (O, C*multiplier, 1, ...)")
+    numbers = dimension_numbers_of(dimension_numbers, np.shape(x))
+    filters = permuted_shape(np.shape(w_pointwise), numbers.w, numbers.filters, "w_pointwise")
+    if any(size != 1 for size in filters[2:]):
+        raise ValueError(f"w_pointwise {filters} is not (O, C*multiplier, 1, ...)")
     between = depthwise_conv(
-        x, w_depthwise, stride=stride, padding=padding, dilation=dilation, flip=flip
+        x,
+        w_depthwise,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        flip=flip,
+        dimension_numbers=dimension_numbers,
     )
-    return conv(between, w_pointwise, bias)
+    from_y = numbers._replace(x=numbers.y)  # what lies between the stages has the layout of y
+    return conv(between, w_pointwise, bias, dimension_numbers=str(from_y))
 
 
 def check_multiplier(channels: int, w_shape: tuple[int, ...]) -> None:

@@ -5,7 +5,8 @@
     D  H  W                      the spatial axes: depth, height, width
 
 "NCHW" is channels-first, "NHWC" channels-last. A convolution has three layouts, its *dimension
-numbers*, "NHWC,HWIO->NHWC": of x, of w, and of y.
+numbers*, "NHWC,HWIO->NHWC": of x, of w, and of y. In a transposed convolution the letters of w are
+its own: I for the channels of its x, O for those of its y (of one group), "IOHW" by default.
 
 Every function computes channels-first, in the *canonical* layouts "NC" + spatial and "OI" +
 spatial. Other layouts are transposed into these on the way in, and back on the way out: a layout
@@ -49,14 +50,21 @@ class DimensionNumbers(NamedTuple):
         """The canonical layout of w, "OIHW" for two spatial axes."""
         return "OI" + self.spatial
 
+    @property
+    def transposed_filters(self) -> str:
+        """The canonical layout of w in a transposed convolution, "IOHW" for two spatial axes."""
+        return "IO" + self.spatial
+
     def __str__(self) -> str:
         return f"{self.x},{self.w}->{self.y}"
 
 
 def dimension_numbers_of(
-    text: str | None, shape: Sequence[int], name: str = "x"
+    text: str | None, shape: Sequence[int], name: str = "x", filters: str = "OI"
 ) -> DimensionNumbers:
     """`text` taken apart, for an image of `shape`; None is channels-first.
+
+    `filters` are the first letters of w's layout where `text` is None.
 
     >>> dimension_numbers_of("NHWC,HWIO->NCHW", (2, 9, 8, 3)).y
     'NCHW'
@@ -69,7 +77,7 @@ def dimension_numbers_of(
     check_rank(name, shape)
     letters = SPATIAL[len(SPATIAL) + 2 - len(shape) :]
     if text is None:
-        return DimensionNumbers("NC" + letters, "OI" + letters, "NC" + letters)
+        return DimensionNumbers("NC" + letters, filters + letters, "NC" + letters)
     left, arrow, y = text.replace(" ", "").partition("->")
     x, comma, w = left.partition(",")
     if not (arrow and comma):

@@ -27,6 +27,7 @@ OTHERS = (
     "conv_fwd:{t}:n1c2o2g2:i4x5x6:k3x2x3:s1x2x1:p1.0x3.2x2.2:d1:circular",
     "conv_fwd:{t}:n2c4o6g2:i9x8:k3x3:s2:p1.2x2.0:d1:circular:NHWC,HWIO->NHWC",
     "conv_fwd:{t}:n2c3o4g1:i6x7:k3x2:s1:p1.1:d1:bias:flip:CHWN,OHWI->NCHW",
+    "conv_fwd:{t}:n2c4o8g4:i9x8:k3x3:s1x2:p1.1:d1:NHWC,HWIO->NHWC:bias",
     "conv_fwd:{t}:n2c3o5g1:i11x9:k3x3:s1:p1.1:d1:bias:relu",
     "conv_fwd:{t}:n2c4o4g4:i11x9:k3x3:s1:p1.1:d1:bias:beta-2.0:relu6",
     "conv_fwd:{t}:n1c3o5g1:i11:k3:s1:p1.1:d1:leaky_relu",
@@ -98,9 +99,10 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     strings = list(_grid_strings(grid, "f32", step=1))
     strings += _grid_strings(grid, "f64", step=3 if quick else 1)
     for number, code in enumerate(OTHER_TYPES):
-        strings += list(_grid_strings(grid, code, step=9 if quick else 5))[number::7]
+        others = filter(is_defined, _grid_strings(grid, code, step=9 if quick else 5))
+        strings += list(others)[number::5]
     strings += INTEGERS
-    problems = dict.fromkeys(parse(text) for text in strings if is_defined(text))
+    problems = dict.fromkeys(map(parse, strings))
     return [Case(problem, _ways(problem, algorithms)) for problem in problems]
 
 
@@ -160,7 +162,10 @@ def _general(shape: Conv, code: str) -> str:
 
 
 def transpose_strings(shape: Transpose, code: str) -> Iterator[str]:
-    """Yield conv_transpose with a bias and its adjoints, in the eyes of the convolution."""
+    """Yield conv_transpose with a bias and its adjoints, in the eyes of the convolution.
+
+    Channels last, the adjoints are those of the forward problem.
+    """
     batch, outputs, *output = shape.y_shape
     sizes = {"i": output, "k": shape.kernel, "s": shape.stride, "d": shape.dilation}
     fields = [letter + "x".join(map(str, values)) for letter, values in sizes.items()]
@@ -172,6 +177,10 @@ def transpose_strings(shape: Transpose, code: str) -> Iterator[str]:
     yield f"conv_bwd_data:{text}:bias"
     yield f"conv_fwd:{text}"
     yield f"conv_bwd_weights:{text}"
+    letters = "DHW"[3 - len(output) :]
+    last = f"N{letters}C,{letters}IO->N{letters}C"
+    yield f"conv_bwd_data:{text}:{last}:bias"
+    yield f"conv_fwd:{text}:{last}"
 
 
 def pool_strings(shape: Pool, code: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from clconv.spec.images import (
     IndexProblem,
     PoolProblem,
 )
-from clconv.spec.layout import DimensionNumbers
+from clconv.spec.layout import DimensionNumbers, permuted
 from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
@@ -46,8 +46,9 @@ def calls_of(problem: Problem, tensors: Tensors) -> Iterator[PublicCall]:
     yield call
     if call.name == "conv":
         yield PublicCall(f"conv{call.arguments[0].ndim - 2}d", call.arguments, call.options)
-    if call.name == "conv" and isinstance(problem, ConvProblem) and _is_depthwise(problem):
-        yield _with(call, "depthwise_conv", 3, ("stride", "padding", "dilation", "flip"))
+    if isinstance(problem, Convolution) and call.name == "conv" and _is_depthwise(problem):
+        options = ("stride", "padding", "dilation", "flip", "dimension_numbers")
+        yield _with(call, "depthwise_conv", 3, options)
     if isinstance(problem, AdaptivePoolProblem) and set(problem.output) == {1}:
         if problem.operator == "adaptive_avg_pool":
             yield _with(call, "global_avg_pool", 1, ("layout",))
@@ -61,9 +62,11 @@ def _with(call: PublicCall, name: str, arguments: int, options: tuple[str, ...])
     return PublicCall(name, call.arguments[:arguments], kept)
 
 
-def _is_depthwise(problem: ConvProblem) -> bool:
-    written = problem.beta or problem.activation != "none"
-    return problem.direction == "forward" and problem.group_channels == 1 and not written
+def _is_depthwise(problem: Convolution) -> bool:
+    general = _generalised(problem)
+    inputs = permuted(general.w_shape, general.dimension_numbers.w, "I")
+    written = general.beta or general.activation != "none" or general.padding_mode != "zeros"
+    return inputs == (1,) and not written
 
 
 def _is_global(problem: LpPoolProblem) -> bool:
@@ -83,7 +86,7 @@ def _window(geometry: Geometry, pool: bool = False) -> dict[str, Any]:
 
 
 def _conv_call(problem: Convolution, t: Tensors) -> PublicCall:
-    general = problem if isinstance(problem, GeneralConvProblem) else _generalised(problem)
+    general = _generalised(problem)
     if dtype_named(problem.dtype).kind == "i" and _is_integer_call(general):
         return _integer_call(general, t)
     biased = general.bias and general.direction == "backward_data"
@@ -121,8 +124,10 @@ def _conv_call(problem: Convolution, t: Tensors) -> PublicCall:
     return PublicCall(name, (t["x"], t["w"], t.get("bias")), options)
 
 
-def _generalised(problem: ConvProblem) -> GeneralConvProblem:
+def _generalised(problem: Convolution) -> GeneralConvProblem:
     """Return the same problem, as a general one."""
+    if isinstance(problem, GeneralConvProblem):
+        return problem
     geometry = problem.geometry
     return GeneralConvProblem(
         problem.direction,
@@ -168,9 +173,7 @@ def _integer_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
 
 
 def _quantized_call(problem: QuantizedConvProblem, t: Tensors) -> PublicCall:
-    sums = problem.sums
-    general = sums if isinstance(sums, GeneralConvProblem) else _generalised(sums)
-    options = dict(_integer_call(general, t).options)
+    options = dict(_integer_call(_generalised(problem.sums), t).options)
     del options["accumulator"]
     zeros = options.pop("x_zero_point", 0), options.pop("w_zero_point", 0)
     scale = np.ldexp(t["mantissa"].astype(float), t["exponent"])
@@ -190,6 +193,7 @@ def _transpose_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
         "groups": problem.groups,
         "flip": problem.flip,
         "output_padding": tuple(max(-high, 0) for _, high in problem.padding),
+        "dimension_numbers": str(problem.dimension_numbers.transposed),
     }
     if problem.direction == "backward_data":
         return PublicCall("conv_transpose", (t["dy"], t["w"], t.get("bias")), options)

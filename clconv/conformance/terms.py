@@ -22,10 +22,11 @@ def terms_of(call: PublicCall) -> tuple[int, ...]:
 
 
 def _layouts(call: PublicCall) -> tuple[str, str, str]:
-    """Return the layouts of x, w and y of a convolution."""
+    """Return the layouts of x, w and y of a convolution, in the operator's own letters."""
     rank = call.arguments[0].ndim - 2
     letters = "DHW"[3 - rank :]
-    text = call.options.get("dimension_numbers") or f"NC{letters},OI{letters}->NC{letters}"
+    first = "IO" if call.name.startswith("conv_transpose") else "OI"
+    text = call.options.get("dimension_numbers") or f"NC{letters},{first}{letters}->NC{letters}"
     operands, _, y = text.partition("->")
     x, _, w = operands.partition(",")
     return x, w, y
@@ -58,7 +59,21 @@ def _conv_bias(call: PublicCall) -> int:
 
 def _transpose(call: PublicCall) -> int:
     extra = len(call.arguments) > 2 and call.arguments[2] is not None
-    return int(call.arguments[1][:, 0].size) // int(call.options.get("groups", 1)) + extra
+    groups = int(call.options.get("groups", 1))
+    return _axes(call.arguments[1], _layouts(call)[1], "IDHW") // groups + extra
+
+
+def _transpose_data(call: PublicCall) -> int:
+    return _axes(call.arguments[1], _layouts(call)[1], "ODHW")
+
+
+def _transpose_weights(call: PublicCall) -> int:
+    return _axes(call.arguments[0], _layouts(call)[0], "NDHW")
+
+
+def _separable(call: PublicCall) -> int:
+    """Each product passes through the sums of both stages."""
+    return sum(_axes(w, _layouts(call)[1], "IDHW") for w in call.arguments[1:3])
 
 
 def _window(position: int) -> Callable[[PublicCall], int]:
@@ -111,13 +126,12 @@ _TERMS: dict[str, Callable[[PublicCall], int | tuple[int, ...]]] = {
     "conv_general_backward_data": _conv_data,
     "conv_general_backward_weights": _conv_weights,
     "conv_transpose": _transpose,
-    "conv_transpose_backward_data": lambda call: int(call.arguments[1][0].size),
-    "conv_transpose_backward_weights": lambda call: int(call.arguments[0][:, 0].size),
+    "conv_transpose_backward_data": _transpose_data,
+    "conv_transpose_backward_weights": _transpose_weights,
     "deform_conv": _deform,
     "deform_conv_backward": _deform_gradients,
     "depthwise_conv": _conv,
-    # Each product passes through the sums of both stages.
-    "separable_conv": lambda call: sum(int(w[0].size) for w in call.arguments[1:3]),
+    "separable_conv": _separable,
     "im2col": lambda call: 0,
     "col2im": _window(2),
     "max_pool": lambda call: 0,

@@ -18,6 +18,7 @@ from clconv.ops.arguments import (
     padding_pairs,
     per_axis,
     sizes,
+    spatial_rank,
 )
 from clconv.ops.arrays import Array, dtypes_of, operands
 from clconv.ops.execute import execute
@@ -25,7 +26,7 @@ from clconv.ops.problems import Convolution, checked_bias, stated_problem
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL, COMPLEX
 from clconv.spec.geometry import Geometry, Sizes
-from clconv.spec.layout import DimensionNumbers
+from clconv.spec.layout import DimensionNumbers, permuted
 from clconv.spec.problem import Direction
 
 
@@ -40,6 +41,7 @@ def conv_transpose(
     dilation: Axes = 1,
     groups: int = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -57,6 +59,8 @@ def conv_transpose(
         or "valid"
     output_padding : int or one per axis: pixels added at the high end of y, for several sizes of
         y belong to one of x; smaller than the stride or the dilation
+    dimension_numbers : the layouts of x, w and y, as "NHWC,HWOI->NHWC"; in w, I is the axis of C
+        and O that of O/groups; "NCHW,IOHW->NCHW" by default
     stride, dilation, groups, flip, algorithm, device : see `conv`
 
     Returns
@@ -80,6 +84,7 @@ def conv_transpose(
         "dilation": dilation,
         "groups": groups,
         "flip": flip,
+        "dimension_numbers": dimension_numbers,
     }
     with_bias = bias is not None
     problem = _problem("backward_data", dtypes_of(x, w), x.shape, w.shape, options, with_bias)
@@ -102,6 +107,7 @@ def conv_transpose_backward_data(
     dilation: Axes = 1,
     groups: int = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -111,7 +117,7 @@ def conv_transpose_backward_data(
     ----------
     dy : Array (N, O, *output), the shape that `conv_transpose` gives
     w : Array (C, O/groups, *kernel), the dtype and kind of dy
-    input_shape : (N, C, *spatial) of x
+    input_shape : (N, C, *spatial) of x, in its layout
     others : see `conv_transpose`
 
     Returns
@@ -130,8 +136,9 @@ def conv_transpose_backward_data(
         "dilation": dilation,
         "groups": groups,
         "flip": flip,
+        "dimension_numbers": dimension_numbers,
     }
-    shape = image_shape("input_shape", input_shape)
+    shape = sizes("input_shape", input_shape)
     problem = _problem("forward", dtypes_of(dy, w), shape, w.shape, options)
     because = f"input_shape {shape}, w {w.shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
@@ -150,6 +157,7 @@ def conv_transpose_backward_weights(
     dilation: Axes = 1,
     groups: int = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -161,7 +169,7 @@ def conv_transpose_backward_weights(
     ----------
     x : Array (N, C, *spatial)
     dy : Array (N, O, *output), the shape that `conv_transpose` gives, the dtype and kind of x
-    weight_shape : (C, O/groups, *kernel) of w
+    weight_shape : (C, O/groups, *kernel) of w, in its layout
     others : see `conv_transpose`
 
     Returns
@@ -180,6 +188,7 @@ def conv_transpose_backward_weights(
         "dilation": dilation,
         "groups": groups,
         "flip": flip,
+        "dimension_numbers": dimension_numbers,
     }
     w_shape = sizes("weight_shape", weight_shape)
     problem = _problem("backward_weights", dtypes_of(dy, x), x.shape, w_shape, options)
@@ -199,27 +208,46 @@ def _problem(
     bias: bool = False,
 ) -> Convolution:
     """State the convolution whose output, in its own eyes, has `shape` = (N, C, *spatial)."""
-    image_shape("x", shape)
+    x = "input_shape" if direction == "forward" else "x"
+    w = "weight_shape" if direction == "backward_weights" else "w"
+    numbers = _numbers(options["dimension_numbers"], (x, w), shape, w_shape)
     groups = integer("groups", options["groups"])
-    if len(w_shape) != len(shape) or min(w_shape) < 1:
-        raise GeometryError(f"w {w_shape} must have the axes of x {shape}, all sizes 1 or more")
-    if w_shape[0] != shape[1] or groups < 1 or shape[1] % groups:
+    batch, channels, *spatial = permuted(shape, numbers.y, numbers.plain_x)
+    filters, group_outputs, *kernel = permuted(w_shape, numbers.w, numbers.plain_w)
+    if filters != channels or groups < 1 or channels % groups:
         raise GeometryError(
-            f"w {w_shape} must be (C, O/groups, *kernel), groups={groups} dividing C, for x {shape}"
+            f"{w} {w_shape} must be (C, O/groups, *kernel), groups={groups} dividing C, for {x}"
+            f" {shape}; dimension_numbers {numbers.transposed}"
         )
-    geometry = _geometry(shape[2:], w_shape[2:], options)
+    geometry = _geometry(tuple(spatial), tuple(kernel), options)
+    plain_x = (batch, group_outputs * groups, *geometry.input)
     return stated_problem(
         direction,
         dtypes,
-        (shape[0], w_shape[1] * groups, *geometry.input),
+        permuted(plain_x, numbers.plain_x, numbers.x),
         w_shape,
         geometry,
         groups,
-        DimensionNumbers.channels_first(geometry.rank),
+        numbers,
         bias=bias,
         flip=bool(options["flip"]),
         conjugate=dtypes[0] in COMPLEX,  # conv's adjoint conjugates w; to transpose does not
     )
+
+
+def _numbers(
+    text: str | None, names: tuple[str, str], shape: Sizes, w_shape: Sizes
+) -> DimensionNumbers:
+    """Return, as the convolution has them, the dimension numbers; check sizes one by one."""
+    x, w = names
+    rank = spatial_rank(x, shape)
+    numbers = DimensionNumbers.channels_first(rank)
+    if text is not None:
+        numbers = DimensionNumbers.parse(text, rank).transposed
+    image_shape(x, shape, numbers.y.index("N"))
+    if len(w_shape) != len(shape) or min(w_shape) < 1:
+        raise GeometryError(f"{w} {w_shape} must have the axes of {x} {shape}, all sizes 1 or more")
+    return numbers
 
 
 def _geometry(input: Sizes, kernel: Sizes, options: dict[str, Any]) -> Geometry:

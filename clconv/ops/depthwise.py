@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clconv.errors import GeometryError
-from clconv.ops.arguments import Axes, PaddingLike, image_shape
+from clconv.ops.arguments import Axes, PaddingLike, image_shape, spatial_rank
 from clconv.ops.arrays import Array, operands
 from clconv.ops.conv import conv
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL
+from clconv.spec.geometry import Sizes
+from clconv.spec.layout import DimensionNumbers, permuted
 
 
 def depthwise_conv(
@@ -19,6 +23,7 @@ def depthwise_conv(
     padding: PaddingLike = 0,
     dilation: Axes = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
     algorithm: str = "auto",
     device: str | Device | None = None,
 ) -> Array:
@@ -33,6 +38,7 @@ def depthwise_conv(
     x : Array (N, C, *spatial), float32 or float64
     w : Array (C*M, 1, *kernel), the dtype and kind of x; M is the channel multiplier
     bias : Array (C*M,), likewise
+    dimension_numbers : see `conv`; in w, O is the axis of C*M and I that of 1
     others : see `conv`
 
     Returns
@@ -44,9 +50,13 @@ def depthwise_conv(
     as `conv`
     """
     x, w = operands(dtypes=ALL, x=x, w=w)
-    channels = image_shape("x", x.shape)[1]
-    if len(w.shape) != len(x.shape) or w.shape[0] % channels or w.shape[1] != 1:
-        raise GeometryError(f"w {w.shape} must be (C*M, 1, *kernel) for x {x.shape}")
+    numbers = _numbers(dimension_numbers, x.shape, "w", w.shape)
+    (channels,) = permuted(x.shape, numbers.x, "C")
+    outputs, inputs = permuted(w.shape, numbers.w, "OI")
+    if outputs % channels or inputs != 1:
+        raise GeometryError(
+            f"w {w.shape} must be (C*M, 1, *kernel) for x {x.shape}; dimension_numbers {numbers}"
+        )
     return conv(
         x,
         w,
@@ -56,6 +66,7 @@ def depthwise_conv(
         dilation=dilation,
         groups=channels,
         flip=flip,
+        dimension_numbers=dimension_numbers,
         algorithm=algorithm,
         device=device,
     )
@@ -71,6 +82,7 @@ def separable_conv(
     padding: PaddingLike = 0,
     dilation: Axes = 1,
     flip: bool = False,
+    dimension_numbers: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Correlate depthwise with all the geometry, then mix the channels pointwise.
@@ -84,6 +96,7 @@ def separable_conv(
     w_pointwise : Array (O, C*M, 1, ...), likewise
     bias : Array (O,), likewise, added at the end
     stride, padding, dilation, flip : of the depthwise stage; see `conv`
+    dimension_numbers : see `conv`; both weights lie in the layout of w
     device : see `conv`
 
     Returns
@@ -101,12 +114,17 @@ def separable_conv(
     x, w_depthwise, w_pointwise = operands(
         dtypes=ALL, x=x, w_depthwise=w_depthwise, w_pointwise=w_pointwise
     )
-    if any(size != 1 for size in w_pointwise.shape[2:]):
-        raise GeometryError(f"w_pointwise {w_pointwise.shape} must be (O, C*M, 1, ...)")
-    if w_pointwise.shape[1:2] != w_depthwise.shape[:1]:
+    numbers = _numbers(dimension_numbers, x.shape, "w_depthwise", w_depthwise.shape)
+    _numbers(dimension_numbers, x.shape, "w_pointwise", w_pointwise.shape)
+    _, inputs, *kernel = permuted(w_pointwise.shape, numbers.w, numbers.plain_w)
+    if any(size != 1 for size in kernel):
+        raise GeometryError(
+            f"w_pointwise {w_pointwise.shape} must be (O, C*M, 1, ...); dimension_numbers {numbers}"
+        )
+    if permuted(w_depthwise.shape, numbers.w, "O") != (inputs,):
         raise GeometryError(
             f"w_pointwise {w_pointwise.shape} must have as many input channels as w_depthwise"
-            f" {w_depthwise.shape} has outputs"
+            f" {w_depthwise.shape} has outputs; dimension_numbers {numbers}"
         )
     between = depthwise_conv(
         x,
@@ -115,6 +133,17 @@ def separable_conv(
         padding=padding,
         dilation=dilation,
         flip=flip,
+        dimension_numbers=dimension_numbers,
         device=device,
     )
-    return conv(between, w_pointwise, bias, device=device)
+    from_y = replace(numbers, x=numbers.y)  # what lies between the stages has the layout of y
+    return conv(between, w_pointwise, bias, dimension_numbers=str(from_y), device=device)
+
+
+def _numbers(text: str | None, x_shape: Sizes, name: str, w_shape: Sizes) -> DimensionNumbers:
+    """Return the dimension numbers, x and the weights `name` having as many axes as they."""
+    numbers = DimensionNumbers.parse(text, spatial_rank("x", x_shape))
+    image_shape("x", x_shape, numbers.x.index("N"))
+    if len(w_shape) != len(x_shape):
+        raise GeometryError(f"{name} {w_shape} must have as many axes as x {x_shape}")
+    return numbers

@@ -3,6 +3,7 @@
 A layout is a string with a letter an axis, "NCHW": N batch, C channels, D, H, W space; filters
 have O and I for output and input channels, "OIHW". Dimension numbers say all three of a
 convolution, "NHWC,HWIO->NHWC": x, w and y. Options per axis follow w's order of spatial letters.
+In those of a transposed convolution x, w and y, I and O are that operator's own.
 """
 
 from __future__ import annotations
@@ -105,6 +106,12 @@ class DimensionNumbers:
     def plain_w(self) -> str:
         """Output-channels-first layout of w."""
         return f"OI{self.spatial}"
+
+    @property
+    def transposed(self) -> DimensionNumbers:
+        """Those of the transposed operator, whose x is y here, and I of whose w is O here."""
+        swapped = self.w.translate(str.maketrans("IO", "OI"))
+        return DimensionNumbers(self.y, swapped, self.x)
 
     def __str__(self) -> str:
         return f"{self.x},{self.w}->{self.y}"

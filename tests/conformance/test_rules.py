@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from types import SimpleNamespace
 
 import numpy as np
@@ -171,6 +172,36 @@ def test_terms_and_flops(numbers):
     assert terms_of(weights) == (shape.terms("backward_weights"),)
     if not numbers:
         assert forward.flops == data.flops == weights.flops == shape.flops
+    for call in recorder.log:
+        assert check_bound(call).passed
+
+
+@pytest.mark.parametrize("numbers", [None, "NHWC,HWOI->NHWC"])
+def test_terms_of_transposed_and_separable_convolution(numbers):
+    shape = TRANSPOSE_SHAPES["edges"]["groups"]
+    x, w, dy, bias = shape.random_tensors("float32", seed=0)
+    pointwise = np.ones((5, 3, 1, 1), np.float32)
+    depthwise = np.ones((3, 1, 3, 2), np.float32)
+    image = np.ones((1, 3, 4, 5), np.float32)
+    if numbers:
+        x, dy, image = (each.transpose(0, 2, 3, 1) for each in (x, dy, image))
+        w = w.transpose(2, 3, 1, 0)
+        pointwise, depthwise = (each.transpose(2, 3, 0, 1) for each in (pointwise, depthwise))
+    recorder = Recorder(reference)
+    keywords = shape.keywords() | {"dimension_numbers": numbers}
+    recorder.conv_transpose(x, w, bias, **keywords)
+    recorder.conv_transpose_backward_data(dy, w, input_shape=x.shape, **keywords)
+    recorder.conv_transpose_backward_weights(x, dy, weight_shape=w.shape, **keywords)
+    recorder.separable_conv(image, depthwise, pointwise, dimension_numbers=numbers)
+    recorder.conv_backward_bias(dy, layout=numbers and "NHWC")
+    taps, pixels = prod(shape.kernel), prod(shape.spatial)
+    assert [terms_of(call.public)[0] for call in recorder.log] == [
+        shape.channels // shape.groups * taps + 1,
+        shape.outputs // shape.groups * taps,
+        shape.batch * pixels,
+        3 * 2 + 3,
+        shape.batch * prod(shape.y_shape[2:]),
+    ]
     for call in recorder.log:
         assert check_bound(call).passed
 
