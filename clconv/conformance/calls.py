@@ -69,13 +69,16 @@ class PublicCall:
     @property
     def flops(self) -> int:
         """Multiplications and additions of a convolution, 0 for anything else."""
-        if self.name == "conv":
-            return 2 * int(self.expected[0].size) * int(self.arguments[1][0].size)
-        if self.name == "conv_backward_data":
-            return 2 * int(self.arguments[0].size) * int(self.arguments[1][0].size)
-        if self.name == "conv_backward_weights":
-            return 2 * int(self.arguments[1].size) * int(prod(self.options["weight_shape"][1:]))
-        return 0
+        known = {
+            "conv": lambda: (self.expected[0].size, self.arguments[1].shape),
+            "conv_backward_data": lambda: (self.arguments[0].size, self.arguments[1].shape),
+            "conv_backward_weights": lambda: (self.arguments[1].size, self.options["weight_shape"]),
+        }
+        if self.name not in known:
+            return 0
+        windows, w_shape = known[self.name]()
+        layout = (self.options.get("dimension_numbers") or ",O").split(",")[1]
+        return 2 * int(windows) * prod(w_shape) // int(w_shape[layout.index("O")])
 
 
 @dataclass(frozen=True, slots=True)

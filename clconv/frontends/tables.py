@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.table import Table
 
 from clconv.errors import NoDeviceError
-from clconv.program.device import NO_DEVICE, Device, devices, select_device
+from clconv.program.device import CHOICE_VARIABLE, NO_DEVICE, Device, devices, select_device
 
 GIBIBYTE = 2**30
 
 
 def usable_devices(choice: str | None) -> list[Device]:
-    """Return the chosen device, or all that are not known to be bad, best first."""
-    if choice is not None:
+    """Return the device that `choice` or CLCONV_DEVICE names, or all that are not known to be bad.
+
+    The best comes first.
+    """
+    if choice or os.environ.get(CHOICE_VARIABLE):
         return [select_device(choice)]
     found = [device for device in sorted(devices(), key=Device.rank) if not device.known_bad]
     return found or [select_device()]  # which explains why there is none

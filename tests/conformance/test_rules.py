@@ -170,8 +170,7 @@ def test_terms_and_flops(numbers):
     assert terms_of(forward) == (shape.terms("forward") + 1,)
     assert terms_of(data) == (shape.terms("backward_data"),)
     assert terms_of(weights) == (shape.terms("backward_weights"),)
-    if not numbers:
-        assert forward.flops == data.flops == weights.flops == shape.flops
+    assert forward.flops == data.flops == weights.flops == shape.flops
     for call in recorder.log:
         assert check_bound(call).passed
 
