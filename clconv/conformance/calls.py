@@ -69,7 +69,7 @@ class PublicCall:
     @property
     def flops(self) -> int:
         """Multiplications and additions of a convolution, 0 for anything else."""
-        known = {
+        known: dict[str, Callable[[], tuple[Any, Any]]] = {
             "conv": lambda: (self.expected[0].size, self.arguments[1].shape),
             "conv_backward_data": lambda: (self.arguments[0].size, self.arguments[1].shape),
             "conv_backward_weights": lambda: (self.arguments[1].size, self.options["weight_shape"]),
@@ -78,7 +78,7 @@ class PublicCall:
             return 0
         windows, w_shape = known[self.name]()
         layout = (self.options.get("dimension_numbers") or ",O").split(",")[1]
-        return 2 * int(windows) * prod(w_shape) // int(w_shape[layout.index("O")])
+        return 2 * int(windows) * int(prod(w_shape)) // int(w_shape[layout.index("O")])
 
 
 @dataclass(frozen=True, slots=True)
