@@ -50,8 +50,9 @@ def conv(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
-    w : Array (O, C/groups, *kernel), the dtype and kind of x
+    x : Array (N, C, *spatial), with 1, 2 or 3 spatial axes; float64, float32, float16, bfloat16,
+        complex64, complex128 or integers of 8 to 64 bits
+    w : Array (O, C/groups, *kernel), the dtype and kind of x; of integers, any of their dtypes
     bias : Array (O,), likewise
     stride, dilation : int or one per axis, in pixels, at least 1
     padding : around the image, in pixels: an int, one per axis, (low, high) pairs, "valid" (none),
@@ -71,7 +72,7 @@ def conv(
 
     Returns
     -------
-    y : Array (N, O, *output), dtype and kind of x;
+    y : Array (N, O, *output), dtype and kind of x, but int32 or int64 for integers;
         output = (spatial + low + high - dilation*(kernel - 1) - 1)//stride + 1
 
     Raises
@@ -241,7 +242,7 @@ def conv_backward_bias(
 
     Parameters
     ----------
-    dy : Array (N, O, *output), float32 or float64
+    dy : Array (N, O, *output), of any element type
     layout : which axis of dy is what, as "NHWC" with C for O; channels-first by default
     device : see `conv`
 

@@ -34,7 +34,7 @@ def conv_general(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial) in its layout, float32 or float64
+    x : Array (N, C, *spatial) in its layout, of any element type
     w : Array (O, C/groups, *kernel) in its layout, the dtype and kind of x
     stride, input_dilation, dilation : int or one per axis, at least 1
     padding : as for `conv`, but (low, high) may be negative, which cuts pixels off

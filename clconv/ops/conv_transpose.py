@@ -52,7 +52,7 @@ def conv_transpose(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), of any element type, with 1, 2 or 3 spatial axes
     w : Array (C, O/groups, *kernel), the dtype and kind of x
     bias : Array (O,), likewise
     padding : pixels that are left out at the edges of y: an int, one per axis, (low, high) pairs

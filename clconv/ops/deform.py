@@ -42,7 +42,7 @@ def deform_conv(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), real, with 1, 2 or 3 spatial axes
     w : Array (O, C/groups, *kernel), the dtype and kind of x
     offset : Array (N, offset_groups*T*rank, *output), likewise, in pixels. T is the taps of the
         filter and rank the spatial axes; an offset group varies slowest, then the tap, then the

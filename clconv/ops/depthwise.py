@@ -35,7 +35,7 @@ def depthwise_conv(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64
+    x : Array (N, C, *spatial), of any element type
     w : Array (C*M, 1, *kernel), the dtype and kind of x; M is the channel multiplier
     bias : Array (C*M,), likewise
     dimension_numbers : see `conv`; in w, O is the axis of C*M and I that of 1
@@ -91,7 +91,7 @@ def separable_conv(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64
+    x : Array (N, C, *spatial), of any element type
     w_depthwise : Array (C*M, 1, *kernel), the dtype and kind of x
     w_pointwise : Array (O, C*M, 1, ...), likewise
     bias : Array (O,), likewise, added at the end

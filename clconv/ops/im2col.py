@@ -36,7 +36,7 @@ def im2col(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), of any element type, with 1, 2 or 3 spatial axes
     kernel_size : int or one per axis, in pixels
     stride, padding, dilation, device : see `conv`
     layout : of x, as "NHWC"; channels-first by default. Rows run over channels, then taps, always
@@ -78,7 +78,7 @@ def col2im(
 
     Parameters
     ----------
-    cols : Array (N, C*prod(kernel_size), L), float32 or float64
+    cols : Array (N, C*prod(kernel_size), L), of any element type
     output_size : spatial sizes of the image, one per axis, in the order of its layout
     layout : of the image, as "NHWC"; channels-first by default
     others : see `im2col`

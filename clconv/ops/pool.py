@@ -53,7 +53,7 @@ def max_pool(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), real or integer, with 1, 2 or 3 spatial axes
     kernel_size : int or one per axis, in pixels
     stride : int or one per axis, in pixels; by default the kernel size ("onnx": 1)
     padding : as for `conv`; at most half of what the window spans ("onnx": any)
@@ -99,7 +99,7 @@ def max_pool_backward(
 
     Parameters
     ----------
-    dy : Array (N, C, *output), float32 or float64
+    dy : Array (N, C, *output), of any element type
     indices : int64 Array of dy's shape, from `max_pool(..., return_indices=True)`. -1 adds
         nowhere; so does any index outside the plane in a pyopencl array, which is not looked
         into beforehand.
@@ -195,7 +195,7 @@ def avg_pool_backward(
 
     Parameters
     ----------
-    dy : Array (N, C, *output), float32 or float64
+    dy : Array (N, C, *output), real or complex
     input_shape : (N, C, *spatial) of x, in its layout
     others : see `avg_pool`
 

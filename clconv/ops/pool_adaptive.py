@@ -30,7 +30,7 @@ def adaptive_avg_pool(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), real or complex (`adaptive_max_pool`: real or integer), with 1, 2 or 3 spatial axes
     output_size : int or one per axis, at least 1; it may be larger than the image
     layout : of x and y, as "NHWC"; channels-first by default
     device : see `conv`
@@ -61,7 +61,7 @@ def adaptive_avg_pool_backward(
 
     Parameters
     ----------
-    dy : Array (N, C, *output_size), float32 or float64
+    dy : Array (N, C, *output_size), real or complex
     input_shape : (N, C, *spatial) of x, in its layout
     layout : of both, as "NHWC"; channels-first by default
     device : see `conv`

@@ -39,7 +39,7 @@ def lp_pool(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), float32 or float64, with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), real, with 1, 2 or 3 spatial axes
     p : exponent, finite, at least 1; 1 and 2 are the fast ones
     signed : sum x^p instead of |x|^p, as PyTorch does: for p = 1 a plain sum; for other odd p NaN
         where the sum is negative; NaN for a negative number to a power that is no integer
@@ -89,7 +89,7 @@ def lp_pool_backward(
     Parameters
     ----------
     dy : Array (N, C, *output), the dtype of x
-    x : Array (N, C, *spatial), float32 or float64
+    x : Array (N, C, *spatial), real
     others : see `lp_pool`; `layout` is that of dy, x and dx
 
     Returns

@@ -32,7 +32,7 @@ def max_unpool(
 
     Parameters
     ----------
-    y : Array (N, C, *output), float32 or float64
+    y : Array (N, C, *output), of any element type
     indices : int64 Array of y's shape, as `max_pool` gives; -1 is passed over
     output_size : spatial sizes of x, one per axis
     layout : of y, indices and x, as "NHWC"; channels-first by default
@@ -72,7 +72,7 @@ def max_unpool_backward(
 
     Parameters
     ----------
-    dx : Array (N, C, *output_size), float32 or float64
+    dx : Array (N, C, *output_size), of any element type
     indices : int64 Array (N, C, *output); -1 gives 0
     layout : of dx, indices and dy, as "NHWC"; channels-first by default
     device : see `conv`
