@@ -30,7 +30,8 @@ def adaptive_avg_pool(
 
     Parameters
     ----------
-    x : Array (N, C, *spatial), real or complex (`adaptive_max_pool`: real or integer), with 1, 2 or 3 spatial axes
+    x : Array (N, C, *spatial), with 1, 2 or 3 spatial axes, real or complex (for maxima: real or
+        integer)
     output_size : int or one per axis, at least 1; it may be larger than the image
     layout : of x and y, as "NHWC"; channels-first by default
     device : see `conv`
