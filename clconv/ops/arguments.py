@@ -25,7 +25,9 @@ def integer(name: str, value: Any) -> int:
 
 def real(name: str, value: Any) -> float:
     """Return `value` as a float; booleans and strings do not pass."""
-    if isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
+    if type(value) in (int, float):  # asking for a protocol takes a while
+        pass
+    elif isinstance(value, bool | str) or not isinstance(value, SupportsFloat):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         return float(value)

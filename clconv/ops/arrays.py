@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,13 @@ def operands(*, dtypes: tuple[str, ...] = REAL + COMPLEX, **named: Any) -> tuple
 
 def dtypes_of(first: Array, second: Array) -> tuple[str, str]:
     """Return the names of both dtypes."""
-    return first.dtype.name, second.dtype.name
+    return name_of(first.dtype), name_of(second.dtype)
+
+
+@cache
+def name_of(dtype: np.dtype[Any]) -> str:
+    """Return a dtype's name, which numpy puts together anew each time."""
+    return dtype.name
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
@@ -66,9 +73,9 @@ def plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _check_dtypes(dtypes: dict[str, np.dtype[Any]], supported: tuple[str, ...]) -> None:
     for name, dtype in dtypes.items():
-        if dtype.name not in supported:
+        if name_of(dtype) not in supported:
             raise TypeError(f"{name} has dtype {dtype.name}; {', '.join(supported)} are supported")
-    names = {dtype.name for dtype in dtypes.values()}
+    names = {name_of(dtype) for dtype in dtypes.values()}
     if len(names) > 1 and not names <= set(INTEGER):
         listing = ", ".join(f"{name} has {dtype.name}" for name, dtype in dtypes.items())
         raise TypeError(f"dtypes differ: {listing}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -13,8 +14,9 @@ from clconv.algorithms.registry import select
 from clconv.errors import BuildError
 from clconv.ops.arrays import Array, is_device_array, numpy_dtype, plain
 from clconv.ops.log import log_problem
-from clconv.program.context import BoundPlan, Context, context_of, default_context
+from clconv.program.context import PLANS_REMEMBERED, BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
+from clconv.spec.geometry import Sizes
 from clconv.spec.tensor import Problem
 
 
@@ -71,6 +73,13 @@ def execute(
         raise MemoryError(f"{problem} on {context.device}: {error}") from error
 
 
+@lru_cache(maxsize=PLANS_REMEMBERED)
+def _results_of(problem: Problem) -> tuple[tuple[str, Sizes, np.dtype[Any]], ...]:
+    """Return names, shapes and dtypes of what comes out."""
+    results = problem.results.items()
+    return tuple((name, result.shape, numpy_dtype(result.dtype)) for name, result in results)
+
+
 def _is_empty(tensors: Mapping[str, Array]) -> bool:
     return any(array.size == 0 for array in tensors.values())
 
@@ -83,15 +92,12 @@ def _run_from_host(
     out: Mapping[str, Array],
 ) -> tuple[Array, ...]:
     if _is_empty(tensors):  # a batch of no images, so: no images, or gradients of no terms
-        zeros = {
-            name: np.zeros(result.shape, numpy_dtype(result.dtype))
-            for name, result in problem.results.items()
-        }
+        zeros = {name: np.zeros(shape, dtype) for name, shape, dtype in _results_of(problem)}
         return tuple({**zeros, **out}.values())
     tensors = {name: plain(array) for name, array in tensors.items()}
     outputs = {
-        name: out[name] if name in out else np.empty(result.shape, numpy_dtype(result.dtype))
-        for name, result in problem.results.items()
+        name: out[name] if name in out else np.empty(shape, dtype)
+        for name, shape, dtype in _results_of(problem)
     }
     if context.device.shares_host_memory:
         everything = {**tensors, **outputs}
@@ -153,10 +159,8 @@ def _run_on_queue(
     allocator = next(iter(tensors.values())).allocator
     make = cl_array.zeros if _is_empty(tensors) else cl_array.empty
     outputs = {
-        name: out[name]
-        if name in out
-        else make(queue, result.shape, numpy_dtype(result.dtype), allocator=allocator)
-        for name, result in problem.results.items()
+        name: out[name] if name in out else make(queue, shape, dtype, allocator=allocator)
+        for name, shape, dtype in _results_of(problem)
     }
     if _is_empty(tensors) or any(array.size == 0 for array in outputs.values()):
         return tuple(outputs.values())

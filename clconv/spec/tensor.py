@@ -45,6 +45,9 @@ class Problem(Protocol):
     def rearrangement(self, name: str) -> Rearrangement:
         """Return how a tensor becomes the plain one."""
 
+    def __hash__(self) -> int:
+        """Plans are kept by problem."""
+
 
 def refuse_long_indices(**shapes: Sizes) -> None:
     """Raise UnsupportedError for a tensor that has more elements than kernels can index."""
