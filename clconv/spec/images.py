@@ -163,13 +163,10 @@ class BiasGradientProblem(ImageProblem):
 
 
 @dataclass(frozen=True, slots=True)
-class PoolProblem(ImageProblem):
-    """Max or average pooling of x (N, C, *input), or the adjoint of average pooling."""
+class WindowProblem(ImageProblem):
+    """Something made of each window of x (N, C, *input)."""
 
-    operator: Literal["max_pool", "avg_pool", "avg_pool_backward"]
     geometry: Geometry
-    count_include_pad: bool = True
-    divisor: int = 0  # of every window; 0: counted
 
     @property
     def x_shape(self) -> Sizes:
@@ -180,6 +177,15 @@ class PoolProblem(ImageProblem):
     def y_shape(self) -> Sizes:
         """(N, C, *output)"""
         return (self.batch, self.channels, *self.geometry.output)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolProblem(WindowProblem):
+    """Max or average pooling of x (N, C, *input), or the adjoint of average pooling."""
+
+    operator: Literal["max_pool", "avg_pool", "avg_pool_backward"]
+    count_include_pad: bool = True
+    divisor: int = 0  # of every window; 0: counted
 
     @property
     def _inputs(self) -> Mapping[str, Tensor]:

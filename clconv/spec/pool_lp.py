@@ -7,31 +7,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clconv.spec.dtypes import averaged
-from clconv.spec.geometry import Geometry, Sizes
-from clconv.spec.images import ImageProblem
+from clconv.spec.images import WindowProblem
 from clconv.spec.tensor import Tensor
 from clconv.spec.text import geometry_text
 
 
 @dataclass(frozen=True, slots=True)
-class LpPoolProblem(ImageProblem):
+class LpPoolProblem(WindowProblem):
     """The p-norm of each window of x (N, C, *input), or its gradient."""
 
     operator: Literal["lp_pool", "lp_pool_backward"]
-    geometry: Geometry
     p: float
     signed: bool = False
     scale_overhang: bool = False  # a window over the padded edge by its taps / those inside
-
-    @property
-    def x_shape(self) -> Sizes:
-        """(N, C, *input)"""
-        return (self.batch, self.channels, *self.geometry.input)
-
-    @property
-    def y_shape(self) -> Sizes:
-        """(N, C, *output)"""
-        return (self.batch, self.channels, *self.geometry.output)
 
     @property
     def _inputs(self) -> Mapping[str, Tensor]:
