@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         global_max_pool,
     )
     from clconv.ops.pool_lp import global_lp_pool, lp_pool, lp_pool_backward
+    from clconv.ops.settings import settings
     from clconv.ops.sizes import (
         input_size,
         kernel_size,
@@ -90,6 +91,7 @@ _HOMES = {
         "global_avg_pool",
         "global_max_pool",
     ),
+    "clconv.ops.settings": ("settings",),
     "clconv.ops.sizes": (
         "input_size",
         "kernel_size",
@@ -154,6 +156,7 @@ __all__ = [
     "qlinear_conv",
     "select_device",
     "separable_conv",
+    "settings",
     "weight_shape",
 ]
 

@@ -9,6 +9,11 @@ from clconv.program.device import Device
 from clconv.program.plan import Plan
 from clconv.spec.tensor import Problem
 
+# Classes of accuracy. Strict: each element is within the bound of a plain sum of its own products,
+# and exactly zero where all of these are. Fast: errors may spread over a tile (Winograd, FFT),
+# under a bound of the algorithm's own.
+STRICT, FAST = ACCURACIES = ("strict", "fast")
+
 MEBIBYTE = 2**20
 # Chunks of the im2col matrix that stay in a CPU's shared cache between unfolding and product.
 CPU_WORKSPACE_BYTES = 16 * MEBIBYTE
@@ -32,6 +37,7 @@ class Algorithm(Protocol):
     """One way to solve some problems."""
 
     name: str
+    accuracy: str  # the class that its results are in
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Say in a sentence why this algorithm does not serve, or None if it does."""

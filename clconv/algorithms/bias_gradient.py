@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_type
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Plan
@@ -16,6 +16,7 @@ class BiasGradient:
     """See the module."""
 
     name = "bias_gradient"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only bias gradients."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
@@ -20,6 +20,7 @@ class Depthwise:
     """See the module."""
 
     name = "depthwise"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only convolutions with one input channel a group."""

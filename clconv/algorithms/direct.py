@@ -5,7 +5,7 @@ The fallback where the others refuse, and the second opinion in tests.
 
 from __future__ import annotations
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
@@ -18,6 +18,7 @@ class Direct:
     """See the module."""
 
     name = "direct"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only convolutions, all of them."""

@@ -6,7 +6,7 @@ GEMM panels and fold back from a product serve gemm_jobs.py.
 
 from __future__ import annotations
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_type
 from clconv.algorithms.gemm import panels
 from clconv.program.device import Device
@@ -24,6 +24,7 @@ class Im2col:
     """The public im2col and col2im, (N, C, *input) <-> (N, C*taps, positions)."""
 
     name = "im2col"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only unfolding and folding."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.gemm import tile_for
 from clconv.algorithms.gemm_jobs import JOBS, Job
 from clconv.algorithms.im2col import unfold_launch
@@ -24,6 +24,7 @@ class Im2colGemm:
     """See the module."""
 
     name = "im2col_gemm"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only convolutions, and only if the smallest chunk can be allocated and indexed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_type
 from clconv.program.device import Device
 from clconv.program.plan import Argument, Launch, Plan, line_of_groups
@@ -22,6 +22,7 @@ class Pool:
     """Every pooling and what follows its indices; buffers "x", "y" and "indices"."""
 
     name = "pool"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only pooling."""

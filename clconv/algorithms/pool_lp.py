@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from clconv.algorithms.base import Limits
+from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.pool import exact_divide
 from clconv.program.device import Device
 from clconv.program.plan import Argument, Launch, Plan, line_of_groups
@@ -20,6 +20,7 @@ class LpPool:
     """The p-norms of windows; buffers "x" and "y", of the gradient "dy", "x" and "dx"."""
 
     name = "lp_pool"
+    accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only pooling by p-norms."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clconv.algorithms.base import Algorithm, Limits, default_limits
+from clconv.algorithms.base import FAST, STRICT, Algorithm, Limits, default_limits
 from clconv.algorithms.bias_gradient import BiasGradient
 from clconv.algorithms.deform import deform_plan
 from clconv.algorithms.depthwise import Depthwise
@@ -35,10 +35,13 @@ def select(
     device: Device,
     algorithm: str = "auto",
     limits: Limits | None = None,
+    accuracy: str = STRICT,
 ) -> Plan:
     """Return the plan of the named algorithm, or of the first that serves.
 
-    Where tensors have to be moved, it is the plain problem's, between rearrangements.
+    "auto" takes none of the accuracy class "fast" where "strict" is asked for; an algorithm that is
+    named is taken whatever its class. Where tensors have to be moved, the plan is the plain
+    problem's, between rearrangements.
 
     Raises
     ------
@@ -48,10 +51,10 @@ def select(
     if problem.dtype in ("float64", "complex128") and not device.fp64:
         raise UnsupportedError(f"{device} has no float64 arithmetic")
     if isinstance(problem, QuantizedConvProblem):
-        return quantized_plan(problem, select(problem.sums, device, algorithm, limits))
+        return quantized_plan(problem, select(problem.sums, device, algorithm, limits, accuracy))
     plain = problem.plain
     if plain != problem:
-        return rearranged_plan(problem, select(plain, device, algorithm, limits))
+        return rearranged_plan(problem, select(plain, device, algorithm, limits, accuracy))
     limits = limits or default_limits(device)
     if isinstance(problem, DeformProblem):
         return deform_plan(problem, device, limits)
@@ -61,7 +64,8 @@ def select(
         if reason:
             raise UnsupportedError(reason)
         return chosen.plan(problem, device, limits)
-    serving = (entry for entry in ALGORITHMS if entry.refuse(problem, device) is None)
+    allowed = [entry for entry in ALGORITHMS if accuracy == FAST or entry.accuracy == STRICT]
+    serving = (entry for entry in allowed if entry.refuse(problem, device) is None)
     return next(serving).plan(problem, device, limits)
 
 

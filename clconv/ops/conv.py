@@ -13,7 +13,7 @@ from typing import Any
 from clconv.errors import GeometryError
 from clconv.ops.arguments import Axes, PaddingLike, sizes
 from clconv.ops.arrays import Array, check_out, dtypes_of, operands
-from clconv.ops.execute import execute
+from clconv.ops.execute import How, execute
 from clconv.ops.layouts import Layout
 from clconv.ops.problems import checked_bias, conv_problem, expect_dy
 from clconv.program.device import Device
@@ -38,6 +38,7 @@ def conv(
     beta: float = 0,
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Cross-correlate a batch of images with a bank of filters.
@@ -68,6 +69,10 @@ def conv(
     beta : how many times what `out` held is added; where it is 0, out is not read
     dimension_numbers : the layouts of x, w and y, as "NHWC,HWIO->NHWC"; channels-first by default
     algorithm : "auto" or a name out of clconv.algorithm_names()
+    accuracy : the class that "auto" stays in; by default that of `clconv.settings`, else of
+        CLCONV_ACCURACY, else "strict": each element within the bound of a plain sum, and exactly
+        zero where all of its products are. "fast" admits algorithms whose errors spread over a
+        tile, under a bound of their own (docs/accuracy.md)
     device : for numpy arrays, where to run; see clconv.select_device
 
     Returns
@@ -104,7 +109,8 @@ def conv(
     given = {} if out is None else {"y": check_out(out, x, problem.results["y"])}
     if problem.beta and out is None:
         raise ValueError(f"beta={beta} needs the array that it multiplies: out is None")
-    (y,) = execute(problem, tensors, device=device, algorithm=algorithm, out=given)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (y,) = execute(problem, tensors, **how, out=given)
     return y
 
 
@@ -139,6 +145,7 @@ def conv_backward_data(
     padding_mode: str = "zeros",
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `conv` with respect to x: the gradient dx of a loss with gradient dy.
@@ -177,7 +184,8 @@ def conv_backward_data(
     problem = conv_problem("backward_data", dtypes_of(dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
     tensors = {"dy": dy, "w": w}
-    (dx,) = execute(problem, tensors, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (dx,) = execute(problem, tensors, **how)
     return dx
 
 
@@ -194,6 +202,7 @@ def conv_backward_weights(
     padding_mode: str = "zeros",
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `conv` with respect to w: the gradient dw of a loss with gradient dy.
@@ -231,7 +240,8 @@ def conv_backward_weights(
     problem = conv_problem("backward_weights", dtypes_of(x, dy), x.shape, w_shape, options)
     expect_dy(dy, problem)
     tensors = {"x": x, "dy": dy}
-    (dw,) = execute(problem, tensors, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (dw,) = execute(problem, tensors, **how)
     return dw
 
 

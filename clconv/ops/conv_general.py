@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clconv.ops.arguments import Axes, PaddingLike, sizes
 from clconv.ops.arrays import Array, dtypes_of, operands
-from clconv.ops.execute import execute
+from clconv.ops.execute import How, execute
 from clconv.ops.problems import expect_dy, general_problem
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL
@@ -24,6 +24,7 @@ def conv_general(
     dimension_numbers: str | None = None,
     flip: bool = False,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Correlate with everything that a convolution or a derivative of one can ask for.
@@ -42,7 +43,7 @@ def conv_general(
     batch_groups : divides N and O; not together with groups
     dimension_numbers : the layouts of x, w and y, as "NHWC,HWIO->NHWC"; channels-first by default.
         Spatial letters may stand in any order; options per axis follow w's.
-    flip, algorithm, device : see `conv`
+    flip, algorithm, accuracy, device : see `conv`
 
     Returns
     -------
@@ -68,7 +69,8 @@ def conv_general(
         "flip": flip,
     }
     problem = general_problem("forward", dtypes_of(x, w), x.shape, w.shape, options)
-    (y,) = execute(problem, {"x": x, "w": w}, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (y,) = execute(problem, {"x": x, "w": w}, **how)
     return y
 
 
@@ -86,6 +88,7 @@ def conv_general_backward_data(
     dimension_numbers: str | None = None,
     flip: bool = False,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `conv_general` with respect to x.
@@ -120,7 +123,8 @@ def conv_general_backward_data(
     x_shape = sizes("input_shape", input_shape)
     problem = general_problem("backward_data", dtypes_of(dy, w), x_shape, w.shape, options)
     expect_dy(dy, problem)
-    (dx,) = execute(problem, {"dy": dy, "w": w}, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (dx,) = execute(problem, {"dy": dy, "w": w}, **how)
     return dx
 
 
@@ -138,6 +142,7 @@ def conv_general_backward_weights(
     dimension_numbers: str | None = None,
     flip: bool = False,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `conv_general` with respect to w.
@@ -173,5 +178,6 @@ def conv_general_backward_weights(
     w_shape = sizes("weight_shape", weight_shape)
     problem = general_problem("backward_weights", dtypes_of(x, dy), x.shape, w_shape, options)
     expect_dy(dy, problem)
-    (dw,) = execute(problem, {"x": x, "dy": dy}, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (dw,) = execute(problem, {"x": x, "dy": dy}, **how)
     return dw

@@ -21,7 +21,7 @@ from clconv.ops.arguments import (
     spatial_rank,
 )
 from clconv.ops.arrays import Array, dtypes_of, operands
-from clconv.ops.execute import execute
+from clconv.ops.execute import How, execute
 from clconv.ops.problems import Convolution, checked_bias, stated_problem
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL, COMPLEX
@@ -43,6 +43,7 @@ def conv_transpose(
     flip: bool = False,
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Spread each pixel of x over a window: the adjoint of `conv` with respect to its input.
@@ -61,7 +62,7 @@ def conv_transpose(
         y belong to one of x; smaller than the stride or the dilation
     dimension_numbers : the layouts of x, w and y, as "NHWC,HWOI->NHWC"; in w, I is the axis of C
         and O that of O/groups; "NCHW,IOHW->NCHW" by default
-    stride, dilation, groups, flip, algorithm, device : see `conv`
+    stride, dilation, groups, flip, algorithm, accuracy, device : see `conv`
 
     Returns
     -------
@@ -92,7 +93,8 @@ def conv_transpose(
     if bias is not None:
         because = f"filters w {w.shape} with groups={groups}"
         tensors["bias"] = checked_bias(bias, problem, because)
-    (y,) = execute(problem, tensors, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (y,) = execute(problem, tensors, **how)
     return y
 
 
@@ -109,6 +111,7 @@ def conv_transpose_backward_data(
     flip: bool = False,
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `conv_transpose` with respect to x, which is `conv`.
@@ -142,7 +145,8 @@ def conv_transpose_backward_data(
     problem = _problem("forward", dtypes_of(dy, w), shape, w.shape, options)
     because = f"input_shape {shape}, w {w.shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
-    (dx,) = execute(problem, {"x": dy, "w": w}, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (dx,) = execute(problem, {"x": dy, "w": w}, **how)
     return dx
 
 
@@ -159,6 +163,7 @@ def conv_transpose_backward_weights(
     flip: bool = False,
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Apply the adjoint of `conv_transpose` with respect to w.
@@ -195,7 +200,8 @@ def conv_transpose_backward_weights(
     because = f"x {x.shape}, weight_shape {w_shape} and the options"
     expect_shape("dy", dy.shape, problem.x_shape, because)
     tensors = {"x": dy, "dy": x}
-    (dw,) = execute(problem, tensors, device=device, algorithm=algorithm)
+    how: How = {"device": device, "algorithm": algorithm, "accuracy": accuracy}
+    (dw,) = execute(problem, tensors, **how)
     return dw
 
 

@@ -25,6 +25,7 @@ def depthwise_conv(
     flip: bool = False,
     dimension_numbers: str | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     device: str | Device | None = None,
 ) -> Array:
     """Correlate every channel with filters of its own.
@@ -68,6 +69,7 @@ def depthwise_conv(
         flip=flip,
         dimension_numbers=dimension_numbers,
         algorithm=algorithm,
+        accuracy=accuracy,
         device=device,
     )
 

@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyopencl as cl
 
+from clconv.algorithms.base import STRICT
 from clconv.algorithms.registry import select
 from clconv.errors import BuildError
 from clconv.ops.arrays import Array, is_device_array, numpy_dtype, plain
 from clconv.ops.log import log_problem
+from clconv.ops.settings import accuracy_of
 from clconv.program.context import PLANS_REMEMBERED, BoundPlan, Context, context_of, default_context
 from clconv.program.device import Device
 from clconv.spec.geometry import Sizes
 from clconv.spec.tensor import Problem
 
 
-def plan_for(context: Context, problem: Problem, algorithm: str = "auto") -> BoundPlan:
+class How(TypedDict, total=False):
+    """How and where a problem is to be solved."""
+
+    device: str | Device | None
+    algorithm: str
+    accuracy: str | None
+
+
+def plan_for(
+    context: Context, problem: Problem, algorithm: str = "auto", accuracy: str = STRICT
+) -> BoundPlan:
     """Return the plan of `problem` in `context`, bound to kernels; made once."""
-    key = (problem, algorithm)
+    key = (problem, algorithm, accuracy)
     known = context.plans.get(key)
     if known is not None:
         context.plans.move_to_end(key)
         return known
-    plan = select(problem, context.device, algorithm)
+    plan = select(problem, context.device, algorithm, accuracy=accuracy)
     try:
         return context.remember(key, context.bind(plan))
     except BuildError as error:
@@ -41,6 +53,7 @@ def execute(
     *,
     device: str | Device | None = None,
     algorithm: str = "auto",
+    accuracy: str | None = None,
     out: Mapping[str, Array] = MappingProxyType({}),
 ) -> tuple[Array, ...]:
     """Return the results of `problem` on `tensors` (validated already), of the same kind.
@@ -64,7 +77,7 @@ def execute(
         context, run = context_of(first.queue), _run_on_queue
     else:
         context, run = default_context(device), _run_from_host
-    bound = plan_for(context, problem, algorithm)
+    bound = plan_for(context, problem, algorithm, accuracy_of(accuracy))
     try:
         return run(context, bound, problem, tensors, out)
     except (cl.MemoryError, cl.LogicError) as error:
