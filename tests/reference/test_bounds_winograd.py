@@ -39,8 +39,14 @@ def share(x, w, dtype, *, m=4, **options):
     return np.nan_to_num(error / np.where(bound > 0, bound, 1), nan=np.inf).max()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("m", [1, 2, 4, 6])
+@pytest.mark.parametrize(
+    ("m", "dtype"),
+    [
+        *((m, "float32") for m in (1, 2, 4, 6)),
+        *((m, "float16") for m in (2, 4)),
+        (6, "float64"),
+    ],
+)
 @pytest.mark.parametrize("name", EDGES)
 def test_roundings_are_within_the_bound(name, m, dtype):
     shape = EDGES[name]
