@@ -31,11 +31,11 @@ What K is.
   GEMM and then col2im first forms the T entries of W^T dY that an element of dx collects, each a
   sum of O/groups products, and then adds those: a product is rounded in O/groups operations and in
   T - 1 more, O/groups + T - 1 <= O/groups*T, inside the same gamma_K.
-- A split sum: K terms in B blocks, each summed apart (by a work-group, in a lane, as a chunk of
-  GEMM's K), then the B results added, in any order. A product meets at most as many roundings as
-  its block has terms, L, and B - 1 more. No block is empty, so that L + B - 1 <= K: a split sum is
-  inside gamma_K, and where blocks are even, L = ceil(K/B), far inside: `split_terms`. Results that
-  are stored in between are stored in the dtype of the sum.
+- A split sum: K terms in B blocks, each summed apart, by a work-group or in a lane, then the B
+  results added, in any order. A product meets at most as many roundings as its block has terms, L,
+  and B - 1 more. No block is empty, so that L + B - 1 <= K: a split sum is inside gamma_K, and
+  where blocks are even, L = ceil(K/B), far inside: `split_terms`. Results in between are kept in
+  the dtype of the sum.
 - The bias gradient, `col2im`, the adjoints of max pooling: sums of at most K terms without
   products, K - 1 roundings.
 - Average pooling: at most K - 1 additions and one correctly rounded division for K taps, hence
