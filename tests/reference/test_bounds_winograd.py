@@ -111,7 +111,7 @@ def backward_sum(weights, lines):
     """The last term first, zeros included, by fused multiply-adds: float64, and rounded once."""
     total = np.zeros_like(lines[0])
     for weight, line in zip(weights[::-1], lines[::-1], strict=True):
-        total = (np.float64(weight) * line + total).astype(lines.dtype)
+        total = (weight * line.astype(np.float64) + total).astype(lines.dtype)
     return total
 
 
