@@ -9,6 +9,8 @@ same numbers:
     conv_matrix     a sparse matrix times the image, whose transpose is the gradient, and is again
                     a convolution: with the flipped filter
     im2col          the filters as a matrix, times the matrix of all windows
+    winograd        fewer products, in tiles; winograd_matrices: of F(m, r), from polynomials
+    fft             fewer still, for large filters: products of Fourier transforms
     conv_general    the closed form: all of these, and gradients of every order, are calls of it;
                     conv_general_forms writes the calls out
 
@@ -29,7 +31,8 @@ And what they share:
     padding_modes   zeros, or copies of the image
     activations     relu and its kin
     matrices        rearranging arrays
-    bounds          how far rounding may carry a result away from these; of norms, bounds_pool
+    bounds          how far rounding may carry a result away from these; of norms, bounds_pool; of
+                    other algorithms, bounds_winograd and bounds_fft
     shapes          problems to try it on
 
 `from clconv.reference import conv` gives the function, and so do `im2col`, `conv_general` and

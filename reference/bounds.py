@@ -1,5 +1,10 @@
 """How far a rounded result may lie from the reference: a bound that is derived, not tried out.
 
+    bounds            sums: plain and split, means, interpolation; storage in less; activations
+    bounds_pool       p-norms and their gradients
+    bounds_winograd   convolution by Winograd's F(m, r)
+    bounds_fft        convolution by FFT
+
 One operation.  In a dtype with p bits of significand, rounding to nearest, and short of overflow
 and underflow, a computed sum, product, quotient or fused multiply-add is the exact one times
 (1 + d) with |d| <= u = 2^-p, the unit roundoff: 2^-24 in float32, 2^-53 in float64.
@@ -25,12 +30,20 @@ What K is.
 - im2col and GEMM round like any other order of the sum, for copying is exact. The data gradient by
   GEMM and then col2im first forms the T entries of W^T dY that an element of dx collects, each a
   sum of O/groups products, and then adds those: a product is rounded in O/groups operations and in
-  T - 1 more, O/groups + T - 1 <= O/groups*T, inside the same gamma_K. Blocking of K is the
-  same argument.
-- Average pooling: at most K - 1 additions and one division for K taps, hence gamma_K times the
-  average of |x|. Its gradient: one division a share and K - 1 additions of shares. A
-  multiplication by a rounded 1/K would be one term more.
-- Max pooling selects, and is exact.
+  T - 1 more, O/groups + T - 1 <= O/groups*T, inside the same gamma_K.
+- A split sum: K terms in B blocks, each summed apart, by a work-group or in a lane, then the B
+  results added, in any order. A product meets at most as many roundings as its block has terms, L,
+  and B - 1 more. No block is empty, so that L + B - 1 <= K: a split sum is inside gamma_K, and
+  where blocks are even, L = ceil(K/B), far inside: `split_terms`. Results in between are kept in
+  the dtype of the sum.
+- The bias gradient, `col2im`, the adjoints of max pooling: sums of at most K terms without
+  products, K - 1 roundings.
+- Average pooling: at most K - 1 additions and one correctly rounded division for K taps, hence
+  gamma_K times the average of |x|. Its gradient: one division a share and K - 1 additions of
+  shares, K the most windows that an element is in. Adaptive and global pooling likewise, K the
+  taps of the largest window. A multiplication by a rounded 1/K would be one term more, and a
+  division of 2.5 units in the last place, OpenCL's least, four.
+- Max pooling and unpooling select, and are exact.
 - A sample of a deformable convolution along R axes, v = sum over corners of weight*pixel: of the
   two weights of an axis one is exact and the other rounded once (see `deform_sampling`), so that
   the weight of a corner meets R roundings of its factors and R - 1 of its product; then come the
@@ -50,12 +63,15 @@ What K is.
   together are within sqrt(2)*gamma_2K times the sum of |a|*|b|, the magnitude conv(|x|, |w|).
 
 Storage in less.  float16 and bfloat16 are widened to float32, which is exact, and summed there; the
-sum is rounded to the stored dtype once, at the end. With e the bound of the float32 sum and u the
-stored dtype's roundoff, the result is off by at most
+sum is rounded to the stored dtype once, at the end. With e the bound of the float32 sum, what is
+rounded is at most |y_ref| + e, and that changes it by u of the stored dtype times this, or, where
+the stored numbers are subnormal, by half their distance: 2^-25 in float16, 2^-134 in bfloat16. So
+the result is off by at most
 
-    e + u*(|y_ref| + e) + t          t: half the distance of the smallest numbers, 2^-25 for float16
+    e + u*(|y_ref| + e) + t          t: that half distance
 
-and equals the exact sum, rounded once, where the float32 sum is exact: `stored_bound`.
+and equals the exact sum, rounded once, where the float32 sum is exact: `stored_bound`. Whatever is
+summed in several passes is rounded to the stored dtype behind the last one only.
 
 The reference rounds too, if less: with u' of its wide dtype, by gamma'_K times the magnitude. And
 the magnitude is itself computed there, hence may be too small, by a factor of 1 - gamma'_K at the
@@ -194,6 +210,20 @@ def sum_bound(magnitude: npt.ArrayLike, terms: int, dtype: npt.DTypeLike) -> Arr
     own = sum_growth(terms, wide)
     allowed = (sum_growth(terms, dtype) + own) / (1 - own)
     return np.asarray(magnitude, dtype=np.finfo(wide).dtype) * allowed
+
+
+def split_terms(terms: int, blocks: int) -> int:
+    """The roundings of a sum of `terms` products in `blocks` even blocks, summed apart, then added.
+
+        ceil(K/B) + B - 1    at most K; the least is near 2*sqrt(K), at B = sqrt(K)
+
+    Raises
+    ------
+    ValueError : "blocks=9 of terms=8: wanted 1 to 8"
+    """
+    if not 1 <= blocks <= terms:
+        raise ValueError(f"blocks={blocks} of terms={terms}: wanted 1 to {terms}")
+    return -(-terms // blocks) + blocks - 1
 
 
 def sample_roundings(rank: int) -> int:

@@ -60,6 +60,15 @@ def test_every_benchmark_runs(device, package, module):
                 subprocess.run([sys.executable, "-c", statement], check=True)
 
 
+def test_shares_of_the_bounds_are_at_most_1(device, package, monkeypatch):
+    shares = importlib.import_module(f"{package}.bound_shares")
+    monkeypatch.setattr(shares, "CHANNELS", (4,))
+    for table in (shares.strict_table(), shares.fast_table()):
+        own = [line.split("|")[2].split()[0] for line in table[2:]]
+        assert len(own) >= 3
+        assert all(0 < float(share) <= 1 for share in own)
+
+
 def test_every_pooling_runs(device, package):
     pool = importlib.import_module(f"{package}.bench_pool").Pool()
     shape, *_ = pool.params[0]

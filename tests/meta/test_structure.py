@@ -56,7 +56,7 @@ def test_the_judge_and_the_judged_share_nothing():
 
 STANDARD = {
     *("__future__", "collections", "dataclasses", "functools", "itertools", "math"),
-    *("operator", "typing"),
+    *("operator", "typing", "fractions"),
 }
 
 

@@ -5,7 +5,14 @@ import pytest
 
 from clconv.reference import avg_pool, conv, conv_backward_data, loops
 from clconv.reference.arrays import wide_dtype
-from clconv.reference.bounds import exact_integer_limit, gamma, sum_bound, unit_roundoff
+from clconv.reference.bounds import (
+    exact_integer_limit,
+    gamma,
+    split_terms,
+    stored_bound,
+    sum_bound,
+    unit_roundoff,
+)
 from clconv.reference.im2col import backward_data
 from clconv.reference.shapes import CONV_SHAPES
 
@@ -74,6 +81,42 @@ def test_a_sum_in_any_order_is_within_the_bound(dtype, terms):
         for actual in sums(products):
             assert actual.dtype == dtype
             assert abs(actual.astype(wide) - expected) <= allowed
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 7, 23, 501])
+def test_a_split_sum_is_within_the_bound_of_fewer_terms(blocks):
+    """Blocks summed apart, one term after the other, and then their sums."""
+    rng = np.random.default_rng(blocks)
+    products = rng.uniform(0, 1, (50, 501)).astype(np.float32)
+    parts = [part.cumsum(axis=1)[:, -1] for part in np.array_split(products, blocks, axis=1)]
+    total = np.stack(parts).cumsum(axis=0)[-1]
+    assert total.dtype == np.float32
+    exact = products.astype(np.float64).sum(axis=1)
+    terms = split_terms(501, blocks)
+    assert terms <= 501
+    assert (abs(total - exact) <= sum_bound(exact, terms, "float32")).all()
+
+
+def test_split_terms():
+    assert [split_terms(100, blocks) for blocks in (1, 3, 10, 100)] == [100, 36, 19, 100]
+    for blocks in (0, 9):
+        with pytest.raises(ValueError, match=f"blocks={blocks} of terms=8: wanted 1 to 8"):
+            split_terms(8, blocks)
+
+
+def test_stored_sums_are_off_by_one_rounding_more():
+    """Float32 sums that are stored as float16, down to subnormal ones and zero."""
+    rng = np.random.default_rng(0)
+    scale = 2.0 ** -rng.integers(0, 30, (400, 1))
+    x = (scale * rng.uniform(-1, 1, (400, 30))).astype(np.float16).astype(np.float32)
+    total = x.cumsum(axis=1)[:, -1]
+    exact = x.astype(np.float64).sum(axis=1)
+    bound = sum_bound(abs(x.astype(np.float64)).sum(axis=1), 30, "float32")
+    error = abs(total.astype(np.float16) - exact)
+    assert (error <= stored_bound(bound, exact, "float16")).all()
+    assert (error > bound).any()
+    assert stored_bound([0.0], [0.0], "float16") == 0
+    assert (stored_bound(bound, exact, "float32") == bound).all()
 
 
 def test_a_term_too_few_is_noticed():
