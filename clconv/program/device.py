@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
+from pathlib import Path
+from platform import machine, processor
 from typing import Literal
 
 import pyopencl as cl
@@ -125,6 +127,31 @@ def describe(handle: cl.Device, index: str = "?:?") -> Device:
         shares_host_memory=bool(handle.host_unified_memory),
         handle=handle,
     )
+
+
+def identity(device: Device) -> str:
+    """Return what tells a device and its driver from others: what a built program depends on.
+
+    A CPU's compiler takes whatever instructions the processor has, and homes are shared between
+    machines: so the processor's features belong to it.
+    """
+    facts = {field.name: getattr(device, field.name) for field in fields(device)}
+    del facts["index"], facts["handle"]  # these change with what else is installed
+    facts["extensions"] = device.handle.extensions
+    facts["machine"] = _processor() if device.is_cpu else machine()
+    facts["settings"] = sorted(item for item in os.environ.items() if item[0].startswith("CL_"))
+    return repr(facts)
+
+
+@cache
+def _processor() -> str:
+    """Return the processor's model and features, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{machine()} {processor()}"
+    told = ("model name", "flags", "Features")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(told)))
 
 
 def _kind(handle: cl.Device) -> Kind:
