@@ -14,6 +14,7 @@ import pyopencl as cl
 
 from clconv.errors import NoDeviceError
 from clconv.program.drivers import expose_installed_drivers
+from clconv.program.fork import note_start
 from clconv.program.quirks import find_quirk
 
 Kind = Literal["discrete GPU", "integrated GPU", "CPU", "accelerator"]
@@ -87,6 +88,7 @@ def devices() -> tuple[Device, ...]:
 
     A platform that lists no device or fails while asked (Mesa's old Clover does) is passed over.
     """
+    note_start()
     expose_installed_drivers()
     found = []
     try:
@@ -104,6 +106,7 @@ def devices() -> tuple[Device, ...]:
 
 def describe(handle: cl.Device, index: str = "?:?") -> Device:
     """Read the facts of one device; asked once, they do not change."""
+    note_start()
     extensions = handle.extensions.split()
     rounded = handle.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
     return Device(
