@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from platform import machine, processor
@@ -138,11 +138,14 @@ def identity(device: Device) -> str:
     A CPU's compiler takes whatever instructions the processor has, and homes are shared between
     machines: so the processor's features belong to it.
     """
-    facts = {field.name: getattr(device, field.name) for field in fields(device)}
-    del facts["index"], facts["handle"]  # these change with what else is installed
-    facts["extensions"] = device.handle.extensions
-    facts["machine"] = _processor() if device.is_cpu else machine()
-    facts["settings"] = sorted(item for item in os.environ.items() if item[0].startswith("CL_"))
+    # Not what changes with the machine's load (PoCL's memory) or with what else is installed.
+    facts = {
+        "names": (device.platform, device.name, device.version, device.driver_version),
+        "vector widths": (device.simd_width_f32, device.simd_width_f64),
+        "extensions": device.handle.extensions,
+        "machine": _processor() if device.is_cpu else machine(),
+        "settings": sorted(item for item in os.environ.items() if item[0].startswith("CL_")),
+    }
     return repr(facts)
 
 

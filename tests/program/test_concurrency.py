@@ -19,7 +19,11 @@ fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not 
 def run_python(device, *arguments):
     """Return what a new interpreter prints; a process that hangs is a failure."""
     paths = [str(SUPPORT.parents[1]), os.environ.get("PYTHONPATH", "")]
-    given = {"CLCONV_DEVICE": device.index, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    given = {
+        "CLCONV_DEVICE": device.index,
+        "CLCONV_SELFCHECK": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", *arguments],
         env={**os.environ, **given},
