@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clconv.algorithms.base import FAST, STRICT, Algorithm, Limits, default_limits
 from clconv.algorithms.bias_gradient import BiasGradient
+from clconv.algorithms.deform import NAME as DEFORM
 from clconv.algorithms.deform import deform_plan
 from clconv.algorithms.depthwise import Depthwise
 from clconv.algorithms.direct import Direct
@@ -13,6 +14,13 @@ from clconv.algorithms.pool import Pool
 from clconv.algorithms.pool_lp import LpPool
 from clconv.algorithms.quantize import quantized_plan
 from clconv.algorithms.rearrange import rearranged_plan
+from clconv.algorithms.trust import (
+    REQUANTIZE,
+    family_of,
+    fault_of,
+    rearrange_family,
+    refuse_faulty,
+)
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
@@ -46,27 +54,38 @@ def select(
     Raises
     ------
     ValueError : no algorithm has that name
-    UnsupportedError : the named algorithm refuses, or the device lacks the dtype
+    UnsupportedError : the named algorithm refuses, the device lacks the dtype, or the kernels
+        failed their self-check on it (selfcheck.py) and nothing else serves
     """
     if problem.dtype in ("float64", "complex128") and not device.fp64:
         raise UnsupportedError(f"{device} has no float64 arithmetic")
     if isinstance(problem, QuantizedConvProblem):
+        refuse_faulty(device, REQUANTIZE)
         return quantized_plan(problem, select(problem.sums, device, algorithm, limits, accuracy))
     plain = problem.plain
     if plain != problem:
+        refuse_faulty(device, rearrange_family(problem))
         return rearranged_plan(problem, select(plain, device, algorithm, limits, accuracy))
     limits = limits or default_limits(device)
     if isinstance(problem, DeformProblem):
+        refuse_faulty(device, family_of(DEFORM, problem))
         return deform_plan(problem, device, limits)
-    if algorithm != "auto":
-        chosen = _named(algorithm)
-        reason = chosen.refuse(problem, device)
-        if reason:
-            raise UnsupportedError(reason)
-        return chosen.plan(problem, device, limits)
     allowed = [entry for entry in ALGORITHMS if accuracy == FAST or entry.accuracy == STRICT]
-    serving = (entry for entry in allowed if entry.refuse(problem, device) is None)
-    return next(serving).plan(problem, device, limits)
+    entries = allowed if algorithm == "auto" else [_named(algorithm)]
+    refusals = []
+    for entry in entries:
+        reason = entry.refuse(problem, device) or fault_of(device, family_of(entry.name, problem))
+        if reason is None:
+            return entry.plan(problem, device, limits)
+        refusals.append(reason)
+    raise UnsupportedError(_nothing_left(problem, device, refusals))
+
+
+def _nothing_left(problem: Problem, device: Device, refusals: list[str]) -> str:
+    if len(refusals) == 1:
+        return refusals[0]
+    faults = (fault_of(device, family_of(entry.name, problem)) for entry in ALGORITHMS)
+    return f"no algorithm is left for {problem}: {'; '.join(filter(None, faults))}"
 
 
 def _named(name: str) -> Algorithm:

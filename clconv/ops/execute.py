@@ -11,7 +11,7 @@ import numpy as np
 import pyopencl as cl
 
 from clconv.algorithms.base import STRICT
-from clconv.algorithms.registry import select
+from clconv.algorithms.selfcheck import checked_plan
 from clconv.errors import BuildError
 from clconv.ops.arrays import Array, is_device_array, numpy_dtype, plain
 from clconv.ops.log import log_problem
@@ -39,8 +39,8 @@ def plan_for(
     if known is not None:
         context.plans.move_to_end(key)
         return known
-    plan = select(problem, context.device, algorithm, accuracy=accuracy)
     try:
+        plan = checked_plan(context, problem, algorithm, accuracy)
         return context.remember(key, context.bind(plan))
     except BuildError as error:
         error.add_note(f"problem: {problem}")

@@ -17,6 +17,7 @@ import pyopencl as cl
 
 from clconv.program.build import build
 from clconv.program.device import Device, describe, select_device, warn_if_bad
+from clconv.program.fork import refuse_inherited
 from clconv.program.plan import Launch, Plan, Size3
 
 QUEUES_REMEMBERED = 16  # per thread
@@ -122,6 +123,7 @@ class _PerThread(threading.local):
 
 
 _contexts = _PerThread()
+_lock = threading.Lock()
 
 
 @cache
@@ -132,12 +134,23 @@ def _describe(handle: cl.Device) -> Device:
 
 
 @cache
-def _opencl_context(device: Device) -> cl.Context:
+def _opencl_context_once(device: Device) -> cl.Context:
     return cl.Context([device.handle])
 
 
+def _opencl_context(device: Device) -> cl.Context:
+    with _lock:  # threads that come at the same time shall share one, and what is built in it
+        return _opencl_context_once(device)
+
+
 def default_context(choice: str | Device | None = None) -> Context:
-    """Return this thread's context for a device (see `select_device` for `choice`)."""
+    """Return this thread's context for a device (see `select_device` for `choice`).
+
+    Raises
+    ------
+    NoDeviceError : there is none, or OpenCL was in use before this process was forked
+    """
+    refuse_inherited()
     device = select_device(choice)
     if device not in _contexts.by_device:
         opencl = _opencl_context(device)
@@ -147,7 +160,8 @@ def default_context(choice: str | Device | None = None) -> Context:
 
 
 def context_of(queue: cl.CommandQueue) -> Context:
-    """Return this thread's context for the caller's own queue."""
+    """Return this thread's context for the caller's own queue; raises as `default_context`."""
+    refuse_inherited()
     known = _contexts.by_queue
     if queue not in known:
         known[queue] = Context(_describe(queue.device), queue, queue.context)

@@ -6,12 +6,15 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
+from platform import machine, processor
 from typing import Literal
 
 import pyopencl as cl
 
 from clconv.errors import NoDeviceError
 from clconv.program.drivers import expose_installed_drivers
+from clconv.program.fork import note_start
 from clconv.program.quirks import find_quirk
 
 Kind = Literal["discrete GPU", "integrated GPU", "CPU", "accelerator"]
@@ -85,6 +88,7 @@ def devices() -> tuple[Device, ...]:
 
     A platform that lists no device or fails while asked (Mesa's old Clover does) is passed over.
     """
+    note_start()
     expose_installed_drivers()
     found = []
     try:
@@ -102,6 +106,7 @@ def devices() -> tuple[Device, ...]:
 
 def describe(handle: cl.Device, index: str = "?:?") -> Device:
     """Read the facts of one device; asked once, they do not change."""
+    note_start()
     extensions = handle.extensions.split()
     rounded = handle.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
     return Device(
@@ -125,6 +130,34 @@ def describe(handle: cl.Device, index: str = "?:?") -> Device:
         shares_host_memory=bool(handle.host_unified_memory),
         handle=handle,
     )
+
+
+def identity(device: Device) -> str:
+    """Return what tells a device and its driver from others: what a built program depends on.
+
+    A CPU's compiler takes whatever instructions the processor has, and homes are shared between
+    machines: so the processor's features belong to it.
+    """
+    # Not what changes with the machine's load (PoCL's memory) or with what else is installed.
+    facts = {
+        "names": (device.platform, device.name, device.version, device.driver_version),
+        "vector widths": (device.simd_width_f32, device.simd_width_f64),
+        "extensions": device.handle.extensions,
+        "machine": _processor() if device.is_cpu else machine(),
+        "settings": sorted(item for item in os.environ.items() if item[0].startswith("CL_")),
+    }
+    return repr(facts)
+
+
+@cache
+def _processor() -> str:
+    """Return the processor's model and features, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{machine()} {processor()}"
+    told = ("model name", "flags", "Features")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(told)))
 
 
 def _kind(handle: cl.Device) -> Kind:
