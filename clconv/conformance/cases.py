@@ -102,14 +102,15 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     strings += INTEGERS
     problems = dict.fromkeys(parse(text) for text in strings if is_defined(text))
     return [
-        Case(problem, _ways(problem, algorithms), related=not quick or number % 3 == 0)
+        case_of(problem, algorithms, related=not quick or number % 3 == 0)
         for number, problem in enumerate(problems)
     ]
 
 
-def _ways(problem: Problem, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+def case_of(problem: Problem, algorithms: tuple[str, ...], related: bool = True) -> Case:
+    """Return a problem as a case: by all `algorithms` if it is a convolution."""
     chosen = isinstance(problem, ConvProblem | GeneralConvProblem | QuantizedConvProblem)
-    return algorithms if chosen else ("auto",)
+    return Case(problem, algorithms if chosen else ("auto",), related)
 
 
 def is_defined(text: str) -> bool:

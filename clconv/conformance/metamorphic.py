@@ -244,7 +244,7 @@ def dilation(known: Known) -> Equalities:
     plain = words.is_convolution and not words.name.startswith("deform")
     # conv_transpose adds less to its output than a stride or a dilation, which would be 1.
     pads = zip(words.axis("p"), words.axis("s"), strict=True)
-    added = words.name == "conv_bwd_data" and any(-high >= step for (_, high), step in pads)
+    added = any(-high >= step for (_, high), step in pads)
     if not spread or not plain or added or not known.zero_fits("w"):
         return
     layout = known.layouts["w"]

@@ -39,6 +39,11 @@ class Outcome:
     finding: Finding | None
     skipped: str = ""
 
+    @property
+    def is_miss(self) -> bool:
+        """Whether the rule was broken."""
+        return self.finding is not None and not self.finding.passed
+
 
 class DeviceBackend:
     """clconv's functions on one device, convolutions by one algorithm."""
@@ -125,3 +130,24 @@ def _outcome(
     else:
         if finding is not None:
             yield outcome(finding)
+
+
+def fails_likewise(
+    backend_of: Callable[[str], Backend], miss: Outcome
+) -> Callable[[Problem], bool]:
+    """Return a function that tells whether another problem breaks the rule that `miss` broke.
+
+    An exception has to be of the same type again, or a smaller problem would be a wrong one.
+    """
+
+    def fails(problem: Problem) -> bool:
+        outcomes = run_case(backend_of, Case(problem, (miss.algorithm,)))
+        kind = _kind(miss)
+        return any(o.is_miss and o.rule == miss.rule and _kind(o) == kind for o in outcomes)
+
+    return fails
+
+
+def _kind(outcome: Outcome) -> str:
+    message = outcome.finding.message if outcome.finding else ""
+    return message.split(":")[0] if message.startswith("raised ") else ""
