@@ -56,6 +56,8 @@ def products(backend: Backend, problem: Problem) -> dict[str, tuple[complex, com
         v = there[pair.incoming]
         back = {**there, **{n: a for n, a in tensors.items() if n in there and n != pair.incoming}}
         (y,) = _results(backend, call_of(problem, tensors))[:1]
+        if not np.isfinite(y).all():
+            continue  # the mean of nothing, 0/0
         u = _results(backend, call_of(pair.adjoint, back))[pair.place]
         second = dot(tensors[pair.operand], u)
         found[pair.operand] = dot(y, v), second.conjugate() if pair.conjugated else second
@@ -89,8 +91,9 @@ def pairs_of(problem: Problem) -> Iterator[Pair]:
 
 def _is_linear(problem: ConvProblem | GeneralConvProblem) -> bool:
     written = problem.bias or problem.beta or problem.activation != "none"
-    stored = getattr(problem, "zero_points", "") or getattr(problem, "second_dtype", "")
-    return not written and not stored
+    # conv_integer has no adjoint.
+    integers = ("zero_points", "second_dtype", "accumulator")
+    return not written and not any(getattr(problem, name, "") for name in integers)
 
 
 _ADJOINT_NAMES = {

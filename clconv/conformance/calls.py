@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from clconv import reference
+from clconv.errors import UnsupportedError
 from clconv.reference.deform import deform_conv_backward_magnitude
 
 Array = np.ndarray[Any, Any]
@@ -27,9 +28,17 @@ class PublicCall:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def on(self, backend: Backend, **more: Any) -> Any:
-        """Call the function of that name; `out` is given as a copy, for it is written to."""
+        """Call the function of that name; `out` is given as a copy, for it is written to.
+
+        Raises
+        ------
+        UnsupportedError : the backend has no such function
+        """
+        function = getattr(backend, self.name, None)
+        if function is None:
+            raise UnsupportedError(f"there is no function {self.name}")
         options = {n: v.copy() if n == "out" else v for n, v in self.options.items()}
-        return getattr(backend, self.name)(*self.arguments, **options, **more)
+        return function(*self.arguments, **options, **more)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -84,6 +84,7 @@ class Case:
 
     problem: Problem
     algorithms: tuple[str, ...] = ("auto",)
+    related: bool = True  # held to the metamorphic relations, too
 
     def __str__(self) -> str:
         return str(self.problem)
@@ -93,7 +94,7 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     """Return the cases of a grid, "quick" or "edges"; convolutions by all `algorithms`.
 
     The quick grid takes every third shape in f64: most of its time goes into builds, and the
-    types share their sources.
+    types share their sources. It holds every third case to the metamorphic relations.
     """
     quick = grid == "quick"
     strings = list(_grid_strings(grid, "f32", step=1))
@@ -103,12 +104,16 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
         strings += list(others)[number::5]
     strings += INTEGERS
     problems = dict.fromkeys(map(parse, strings))
-    return [Case(problem, _ways(problem, algorithms)) for problem in problems]
+    return [
+        case_of(problem, algorithms, related=not quick or number % 3 == 0)
+        for number, problem in enumerate(problems)
+    ]
 
 
-def _ways(problem: Problem, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+def case_of(problem: Problem, algorithms: tuple[str, ...], related: bool = True) -> Case:
+    """Return a problem as a case: by all `algorithms` if it is a convolution."""
     chosen = isinstance(problem, ConvProblem | GeneralConvProblem | QuantizedConvProblem)
-    return algorithms if chosen else ("auto",)
+    return Case(problem, algorithms if chosen else ("auto",), related)
 
 
 def is_defined(text: str) -> bool:

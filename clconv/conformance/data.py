@@ -31,8 +31,10 @@ LARGEST_INTEGER = 8  # no need for more, and windows shall have ties
 Tensors = Mapping[str, Array]
 
 
-def data_for(problem: Problem, kind: str, seed: int = 0) -> Tensors:
+def data_for(problem: Problem, kind: str, seed: int = 0, spare: int = 1) -> Tensors:
     """Return operands: whole numbers on which everything is exact ("integer"), or "random" ones.
+
+    Everything stays exact if whole numbers in one operand grow by a factor of `spare`.
 
     Raises
     ------
@@ -40,7 +42,9 @@ def data_for(problem: Problem, kind: str, seed: int = 0) -> Tensors:
     """
     rng = np.random.default_rng(seed)
     multiple = lcm(*_divisors(problem)) if kind == "integer" else 1
-    limit = _exact_limit(problem, multiple) if kind == "integer" else 0
+    limit = _exact_limit(problem, multiple) // spare if kind == "integer" else 0
+    if kind == "integer" and limit == 0:
+        raise ValueError(f"no whole numbers in {problem} leave room for {spare} times as much")
     tensors = {
         name: _values(rng, problem, name, tensor, limit, multiple)
         for name, tensor in problem.operands.items()

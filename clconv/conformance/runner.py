@@ -1,19 +1,26 @@
-"""Runs cases: every rule on every public call that states a problem."""
+"""Runs cases: every rule on every public call that states a problem.
+
+A backend skips what it has no function for, and what it refuses by NotImplementedError (of which
+UnsupportedError is one). Anything else that it raises is a miss.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import clconv
 from clconv.conformance.calls import Backend, PublicCall, call_on
 from clconv.conformance.cases import Case
 from clconv.conformance.data import data_for
+from clconv.conformance.metamorphic import relations
 from clconv.conformance.problems import calls_of
 from clconv.conformance.rules import Finding, check_adjoint, check_bits, check_bound, why_not
-from clconv.errors import UnsupportedError
+from clconv.ops.arrays import numpy_dtype
 from clconv.program.device import Device
 from clconv.reference.bounds import computed_dtype
 from clconv.spec.tensor import Problem
@@ -31,6 +38,11 @@ class Outcome:
     rule: str
     finding: Finding | None
     skipped: str = ""
+
+    @property
+    def is_miss(self) -> bool:
+        """Whether the rule was broken."""
+        return self.finding is not None and not self.finding.passed
 
 
 class DeviceBackend:
@@ -53,14 +65,26 @@ def run_case(backend_of: Callable[[str], Backend], case: Case) -> Iterator[Outco
     `backend_of` gives the functions under test for the name of an algorithm. The reference is asked
     once, for all algorithms.
     """
-    calls = {rule: list(_calls(case.problem, rule)) for rule in DATA}
+    problem = case.problem
+    calls = {rule: list(_calls(problem, rule)) for rule in DATA}
+    first = next(chain(*calls.values()), None)
+    if first is None:
+        return  # no data for it
     for algorithm in case.algorithms:
         backend = backend_of(algorithm)
+        refused = False
         for rule, check in (("bits", check_bits), ("bound", check_bound)):
             for public in calls[rule]:
                 hold = partial(_hold, check, backend, public)
-                yield _outcome(case, algorithm, public.name, rule, hold)
-        yield from _adjoint(case, algorithm, backend)
+                for outcome in _outcome(case, algorithm, public.name, rule, hold):
+                    refused |= outcome.finding is None and outcome.function == first.name
+                    yield outcome
+        if refused:
+            continue  # and so would it be below
+        identity = ("adjoint", partial(_adjoint, backend, problem))
+        related = relations(backend, problem) if case.related else ()
+        for rule, relation in (identity, *related):
+            yield from _outcome(case, algorithm, first.name, rule, relation)
 
 
 def _calls(problem: Problem, rule: str) -> Iterator[PublicCall]:
@@ -74,22 +98,17 @@ def _calls(problem: Problem, rule: str) -> Iterator[PublicCall]:
     yield from calls_of(problem, tensors)
 
 
-def _adjoint(case: Case, algorithm: str, backend: Backend) -> Iterator[Outcome]:
+def _adjoint(backend: Backend, problem: Problem) -> Finding | None:
     # The identity needs results that are not rounded, and those of a stored type are; for them
     # the rule of bits says as much, for the reference is its own adjoint.
-    name = clconv.ops.arrays.numpy_dtype(case.problem.dtype)
-    if computed_dtype(name) != name:
-        return
-    function = str(case.problem).split(":")[0]
+    dtype = numpy_dtype(problem.dtype)
+    if computed_dtype(dtype) != dtype:
+        return None
     try:
-        finding = check_adjoint(backend, case.problem)
-    except UnsupportedError as error:
-        yield Outcome(case, algorithm, function, "adjoint", None, skipped=str(error))
-        return
+        data_for(problem, "integer")
     except ValueError:  # no whole numbers are exact
-        return
-    if finding is not None:
-        yield Outcome(case, algorithm, function, "adjoint", finding)
+        return None
+    return check_adjoint(backend, problem)
 
 
 def _hold(check: Callable[[Any], Finding], backend: Backend, public: PublicCall) -> Finding:
@@ -97,9 +116,38 @@ def _hold(check: Callable[[Any], Finding], backend: Backend, public: PublicCall)
 
 
 def _outcome(
-    case: Case, algorithm: str, function: str, rule: str, check: Callable[[], Finding]
-) -> Outcome:
+    case: Case, algorithm: str, function: str, rule: str, check: Callable[[], Finding | None]
+) -> Iterator[Outcome]:
+    """Yield what a check found; nothing where the rule says nothing of the problem."""
+    outcome = partial(Outcome, case, algorithm, function, rule)
     try:
-        return Outcome(case, algorithm, function, rule, check())
-    except UnsupportedError as error:
-        return Outcome(case, algorithm, function, rule, None, skipped=str(error))
+        finding = check()
+    except NotImplementedError as error:
+        yield outcome(None, skipped=str(error) or "not implemented")
+    except Exception as error:
+        message = f"raised {type(error).__name__}: {error}".split("\n")[0]
+        yield outcome(Finding(False, math.inf, message))
+    else:
+        if finding is not None:
+            yield outcome(finding)
+
+
+def fails_likewise(
+    backend_of: Callable[[str], Backend], miss: Outcome
+) -> Callable[[Problem], bool]:
+    """Return a function that tells whether another problem breaks the rule that `miss` broke.
+
+    An exception has to be of the same type again, or a smaller problem would be a wrong one.
+    """
+
+    def fails(problem: Problem) -> bool:
+        outcomes = run_case(backend_of, Case(problem, (miss.algorithm,)))
+        kind = _kind(miss)
+        return any(o.is_miss and o.rule == miss.rule and _kind(o) == kind for o in outcomes)
+
+    return fails
+
+
+def _kind(outcome: Outcome) -> str:
+    message = outcome.finding.message if outcome.finding else ""
+    return message.split(":")[0] if message.startswith("raised ") else ""

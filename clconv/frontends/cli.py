@@ -80,15 +80,61 @@ def verify(
             "--quick", help="Under a minute: fewer shapes, on the default device or --device."
         ),
     ] = False,
+    deep: Annotated[
+        int,
+        typer.Option(help="So many steps of a random walk over all problems.", metavar="N", min=0),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random walk.")] = 0,
+    problem: Annotated[
+        list[str] | None, typer.Option(help="This problem; repeatable.", metavar="STRING")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Cases whose whole problem string matches this shell pattern, as"
+            " 'conv_*:f16:*'; repeatable.",
+            metavar="PATTERN",
+        ),
+    ] = None,
     device: DeviceOption = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="An object with functions of clconv's names, instead of clconv; imported from"
+            " here or from where Python finds modules.",
+            metavar="MODULE:OBJECT",
+        ),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first miss.")] = False,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the counts and misses.", metavar="FILE")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE")] = None,
 ) -> None:
-    """Check every operator against the reference: exact bits, error bounds, adjoints.
+    """Hold every operator to the reference and to itself: bits, error bounds, relations.
 
-    Exit status 1 if anything misses.
+    A miss is shown with the smallest problem found that has it, and the command that runs that.
+    Exit status 1 if anything misses, 2 if the options make no sense.
     """
-    from clconv.frontends.verify import run_verify
+    from clconv.frontends.verify import Choice, run_verify
 
-    if not run_verify(console, "quick" if quick else "edges", device):
+    if sum(map(bool, (quick, deep, problem))) > 1:
+        raise ValueError("--quick, --deep and --problem exclude each other")
+    if backend and device:
+        raise ValueError("--backend runs where it likes; --device is for clconv's own kernels")
+    choice = Choice(
+        grid="quick" if quick else "edges",
+        deep=deep,
+        seed=seed,
+        problems=tuple(problem or ()),
+        only=tuple(only or ()),
+        device=device,
+        backend=backend,
+        fail_fast=fail_fast,
+        json=json,
+        junit=junit,
+    )
+    if not run_verify(console, choice):
         raise typer.Exit(1)
 
 

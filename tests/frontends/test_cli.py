@@ -8,8 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import clconv
-from clconv.conformance.rules import Finding
-from clconv.frontends import cli, pictures, tables, verify
+from clconv.frontends import cli, pictures, tables
 from clconv.frontends.demo import PICTURES, filter_bank
 
 runner = CliRunner()
@@ -64,39 +63,6 @@ def test_file_that_is_no_picture_is_one_message(tmp_path, capsys, monkeypatch):
         cli.main()
     assert caught.value.code == 2
     assert "cannot identify image file" in capsys.readouterr().err
-
-
-def test_verify_passes_and_counts(device, monkeypatch):
-    few = verify.list_cases("quick", ("im2col_gemm", "depthwise"))[:4]
-    monkeypatch.setattr(verify, "list_cases", lambda *_: few)
-    result = run("verify", "--quick", "--device", device.index)
-    assert result.exit_code == 0, result.stdout
-    assert "every result conforms" in result.stdout
-    assert "depthwise needs one channel a group, not C/groups=.." in result.stdout
-
-
-def test_quick_verify_takes_the_default_device_and_names_the_others(device, monkeypatch):
-    few = verify.list_cases("quick", ("im2col_gemm",))[:1]
-    monkeypatch.setattr(verify, "list_cases", lambda *_: few)
-    monkeypatch.setattr(verify, "usable_devices", lambda _: [device, device])
-    result = run("verify", "--quick")
-    assert result.exit_code == 0, result.stdout
-    assert f"the default device only; for the others: --device {device.index}" in result.stdout
-    assert result.stdout.count("worst error / bound") == 1
-    assert run("verify").stdout.count("worst error / bound") == 2
-
-
-def test_verify_fails_on_a_miss(device, monkeypatch):
-    from clconv.conformance import runner as module
-
-    few = verify.list_cases("quick", ("im2col_gemm",))[:1]
-    monkeypatch.setattr(verify, "list_cases", lambda *_: few)
-    monkeypatch.setattr(module, "check_bits", lambda call: Finding(False, 9.0, "planted"))
-    result = run("verify", "--quick", "--device", device.index)
-    assert result.exit_code == 1
-    assert "miss conv, bits, conv_fwd:f32:n" in result.stdout
-    assert "planted" in result.stdout
-    assert "there are misses" in result.stdout
 
 
 def test_no_device_is_one_message(monkeypatch, capsys):
