@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from clconv.conformance.cases import Case
+from clconv.conformance.metamorphic import RELATIONS
 from clconv.conformance.runner import DeviceBackend, run_case
 from clconv.spec.parse import parse
 
@@ -19,6 +20,8 @@ def hold(device, strings, algorithm="auto"):
         if problem.dtype in ("float64", "complex128") and not device.fp64:
             pytest.skip(f"{device} has no float64")
         for outcome in run_case(partial(DeviceBackend, device), Case(problem, (algorithm,))):
+            if outcome.skipped and algorithm != "auto" and outcome.rule in RELATIONS:
+                continue  # it leads to a problem that this algorithm does not serve
             assert not outcome.skipped, outcome
             assert outcome.finding.passed, (text, outcome.function, outcome.rule, outcome.finding)
             findings += 1
