@@ -1,0 +1,136 @@
+"""Runs inside a sandbox: cases of the quick grid until the first miss, or all of them, traced.
+
+A task comes on the standard input, the answer is the last line of the standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from functools import partial
+from types import FrameType
+from typing import Any
+
+
+def main() -> None:
+    task = json.load(sys.stdin)
+    answer = trace(task) if task["do"] == "trace" else hunt(task)
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # a driver whose memory was overwritten may not come down
+
+
+def hunt(task: dict[str, Any]) -> dict[str, Any]:
+    """Run the numbered cases until one misses."""
+    try:
+        from clconv.errors import BuildError
+    except Exception:  # an import that fails has been caught
+        return {"verdict": "caught", "by": f"import: {_told()}"}
+    case = "making the grid"
+    try:
+        cases, runs = _grid()
+        chosen = [cases[number] for number in task["cases"]]
+        for each in chosen:
+            case = str(each)
+            for outcome in runs(each):
+                if outcome.finding is not None and not outcome.finding.passed:
+                    by = f"{outcome.rule}, {outcome.function} by {outcome.algorithm}"
+                    told = outcome.finding.message[:200]
+                    if "BuildError" in told:
+                        return {"verdict": "build", "by": told, "case": case}
+                    return {"verdict": "caught", "by": by, "case": case, "message": told}
+        sys.path.append(task["tests"])
+        for each in chosen:
+            case = str(each)
+            told = guards(each)
+            if told:
+                return {"verdict": "guarded", "by": "guard zones", "case": case, "message": told}
+    except BuildError:
+        return {"verdict": "build", "by": _told(), "case": case}
+    except Exception:
+        return {"verdict": "caught", "by": f"error: {_told()}", "case": case}
+    return {"verdict": "survived", "by": "", "case": ""}
+
+
+def guards(case: Any) -> str:
+    """Run a case in guarded buffers, as tests/program/test_guards.py does; say what it wrote."""
+    import pyopencl as cl
+    from support.guards import run_guarded
+
+    from clconv.conformance.data import data_for
+    from clconv.errors import UnsupportedError
+    from clconv.program.context import default_context
+
+    tensors = dict(data_for(case.problem, "random"))
+    tensors.pop("out", None)  # what beta multiplies is the result's own buffer
+    context = default_context()
+    queue = cl.CommandQueue(context.opencl, context.device.handle)
+    for algorithm in case.algorithms:
+        try:
+            _, touched = run_guarded(queue, case.problem, tensors, algorithm)
+        except UnsupportedError:
+            continue
+        if touched:
+            return f"wrote around {touched}"
+    return ""
+
+
+def _told() -> str:
+    return traceback.format_exc().strip().splitlines()[-1][:200]
+
+
+def _grid() -> tuple[Any, Any]:
+    from clconv.algorithms.registry import algorithm_names
+    from clconv.conformance.cases import list_cases
+    from clconv.conformance.runner import DeviceBackend, run_case
+    from clconv.program.device import select_device
+
+    device = select_device(None)
+    cases = list_cases("quick", algorithm_names())
+    return cases, partial(run_case, partial(DeviceBackend, device))
+
+
+def trace(task: dict[str, Any]) -> dict[str, Any]:
+    """Run all cases and say of each which programs it built and which host lines it ran."""
+    import clconv.program.context as context
+
+    root = os.path.dirname(os.path.dirname(context.__file__))
+    watched = {os.path.join(root, name.removeprefix("clconv/")): name for name in task["watched"]}
+    lines: set[tuple[str, int]] = set()
+    programs: set[tuple[str, str]] = set()
+
+    def within(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line":
+            lines.add((watched[frame.f_code.co_filename], frame.f_lineno))
+        return within
+
+    def entered(frame: FrameType, event: str, _: object) -> Any:
+        return within if frame.f_code.co_filename in watched else None
+
+    build = context.build
+
+    def logged(opencl: Any, device: Any, source: str, macros: Any) -> Any:
+        programs.update((source, f"{name}={value}") for name, value in macros.items())
+        programs.add((source, ""))
+        return build(opencl, device, source, macros)
+
+    context.build = logged
+    told = []
+    sys.settrace(entered)
+    cases, runs = _grid()
+    before = set(lines)
+    for case in cases:
+        lines.clear()
+        programs.clear()
+        missed = [o for o in runs(case) if o.finding is not None and not o.finding.passed]
+        if missed:
+            return {"verdict": "missed", "by": f"{case}: {missed[0].finding.message}"}
+        told.append({"case": str(case), "lines": sorted(lines), "programs": sorted(programs)})
+    sys.settrace(None)
+    return {"verdict": "traced", "cases": told, "always": sorted(before)}
+
+
+if __name__ == "__main__":
+    main()
