@@ -62,6 +62,29 @@ OTHERS = (
     "max_unpool_backward:{t}:n1c2:i4x5x6:o2x3x2",
     "im2col:{t}:n2c3:i7x9:k3x2:s2:p1.1:d1x2:NHWC",
     "col2im:{t}:n2c3:i7x9:k3x2:s2:p1.1:d1x2:CWHN",
+    "lp_pool_backward:{t}:n2c3:i9x8:k3x2:s2x1:p1.0x0.1:d1:norm2.0",
+    "deform_conv_bwd_data:{t}:n1c1o3g1:i7x6:k3x3:s1:p1.1:d1:og1",
+)
+# Larger than a chunk of a CPU's workspace, so that the work is cut: by windows, by channels, by
+# terms.
+CUT = (
+    "conv_fwd:f32:n2c18o4g2:i99x98:k5x5:s1:p2.2:d1:bias",
+    "conv_bwd_data:f32:n2c34o4g2:i99x98:k5x5:s1:p2.2:d1:flip",
+    "conv_bwd_data:f32:n5c4o4g1:i99x98:k5x5:s1:p2.2:d1",
+    "conv_bwd_weights:f32:n2c18o4g2:i99x98:k5x5:s1:p2.2:d1:flip",
+    "deform_conv_fwd:f32:n2c66o2g2:i60x61:k3x3:s1:p1.1:d1:og2",
+    "deform_conv_bwd_data:f32:n2c130o2g2:i3782:k9:s1:p4.4:d1:og2:mask",
+)
+# Sums that lie halfway between two numbers of a stored type.
+HALFWAY = (
+    "conv_fwd:bf16:n2c16o4g1:i9x8:k3x3:s1:p1.1:d1",
+    "conv_fwd:f16:n2c128o4g1:i9x8:k3x3:s1:p1.1:d1",
+)
+# Rows of more than a vector, with a stride.
+WIDE = (
+    "conv_fwd:f32:n1c4o8g4:i5x75:k3x3:s2:p1.1:d1:bias",
+    "conv_bwd_data:f32:n1c4o8g4:i5x75:k3x3:s2:p1.1:d1",
+    "conv_bwd_weights:f32:n1c4o8g4:i5x76:k3x3:s2x3:p1.1:d1:flip",
 )
 INTEGERS = (
     "conv_fwd:u8.i8:n2c4o6g2:i9x8:k3x2:s2x1:p1.2x2.0:d1:xzero:wzero",
@@ -102,7 +125,7 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     for number, code in enumerate(OTHER_TYPES):
         others = filter(is_defined, _grid_strings(grid, code, step=9 if quick else 5))
         strings += list(others)[number::5]
-    strings += INTEGERS
+    strings += INTEGERS + CUT + HALFWAY + WIDE
     problems = dict.fromkeys(map(parse, strings))
     return [
         case_of(problem, algorithms, related=not quick or number % 3 == 0)

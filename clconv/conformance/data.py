@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from math import lcm, prod
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -27,6 +28,10 @@ from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem, Tensor
 
+FINITE = ("offset", "mask")  # have no specials
+SPECIALS = (np.nan, np.nan, np.inf, -np.inf, -0.0)
+# Whole numbers times these are halves, or are until they are rounded to a double, or almost are.
+SCALES = (1 / 6, 0.5 + 2**-40, -1 / 10, 0.375, 0.5 - 2**-40, 1 / 14)
 LARGEST_INTEGER = 8  # no need for more, and windows shall have ties
 Tensors = Mapping[str, Array]
 
@@ -34,12 +39,16 @@ Tensors = Mapping[str, Array]
 def data_for(problem: Problem, kind: str, seed: int = 0, spare: int = 1) -> Tensors:
     """Return operands: whole numbers on which everything is exact ("integer"), or "random" ones.
 
-    Everything stays exact if whole numbers in one operand grow by a factor of `spare`.
+    "specials" are the former with NaN, infinities and a zero in some of the operands, and a plane
+    of zeros in x. Everything stays exact if whole numbers in one operand grow by a factor of
+    `spare`.
 
     Raises
     ------
-    ValueError : no whole numbers are exact
+    ValueError : no whole numbers are exact, or no operand can hold a NaN
     """
+    if kind == "specials":
+        return _with_specials(problem, data_for(problem, "integer", seed))
     rng = np.random.default_rng(seed)
     multiple = lcm(*_divisors(problem)) if kind == "integer" else 1
     limit = _exact_limit(problem, multiple) // spare if kind == "integer" else 0
@@ -53,6 +62,38 @@ def data_for(problem: Problem, kind: str, seed: int = 0, spare: int = 1) -> Tens
         (result,) = problem.results.values()
         tensors["out"] = _values(rng, problem, "out", result, limit, multiple)
     return tensors
+
+
+def _with_specials(problem: Problem, tensors: Tensors) -> Tensors:
+    """Plant specials where sums begin and end: at corners, on edges and inside.
+
+    Not in offsets, which have to be finite, nor in masks: an infinite one times a sum is not the
+    sum of its products, and doffset is the former in kernels, the latter in the reference. Not in
+    all operands, or no element would be finite.
+    """
+    rng = np.random.default_rng(crc32(str(problem).encode()))
+    able = [name for name, a in tensors.items() if _is_real(a) and name not in FINITE]
+    if not able:
+        raise ValueError(f"no operand of {problem} can hold a NaN")
+    chosen = {able[int(rng.integers(len(able)))], *(n for n in able if rng.random() < 0.3)}
+    planted = {name: _planted(rng, a) if name in chosen else a for name, a in tensors.items()}
+    x = planted.get("x", np.zeros(0))
+    if x.ndim > 2 and x[:, 0].size > x[0, 0].size:
+        planted["x"] = x.copy()
+        planted["x"][0, 0] = 0
+    return planted
+
+
+def _is_real(array: Array) -> bool:
+    return array.dtype.kind == "f" or str(array.dtype) == "bfloat16"
+
+
+def _planted(rng: np.random.Generator, array: Array) -> Array:
+    array = array.copy()
+    for special in rng.permutation(SPECIALS)[: max(array.size // 8, 1)]:
+        ends = [(0, size - 1, *rng.integers(size, size=2)) for size in array.shape]
+        array[tuple(int(rng.choice(end)) for end in ends)] = special
+    return array
 
 
 def _exact_limit(problem: Problem, multiple: int) -> int:
@@ -119,6 +160,10 @@ def _values(
         return rng.integers(-1, problem.pixels, shape)
     if name == "offset":
         return (rng.integers(-8, 9, shape) / 4).astype(numpy_dtype(dtype))
+    if name in ("mantissa", "exponent"):
+        mantissa, exponent = np.frexp(np.resize(SCALES, shape))
+        scaled: Array = np.ldexp(mantissa, 53) if name == "mantissa" else exponent - 53
+        return scaled.astype(numpy_dtype(dtype))
     kind = dtype_named(dtype).kind
     if kind == "i":
         info = np.iinfo(dtype)

@@ -2,6 +2,8 @@
 
 bits     integer data for which every partial sum is exact: the result equals the reference's,
          rounded once to the type that it is stored in
+specials integer data with NaN, infinities and zeros in it: likewise, or within the bound where
+         the numbers beside them are not exact
 bound    real data: |y - y_ref| <= gamma_K * (|x| conv |w|), plus that rounding, by element
 adjoint  integer data: <A x, y> = <x, A^T y>, in exact arithmetic, for every linear problem
 """

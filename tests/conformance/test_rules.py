@@ -105,6 +105,23 @@ def test_every_faulty_function_is_caught(name, fault):
         assert (name, rule) in found
 
 
+@pytest.mark.parametrize("name", ["conv", "max_pool", "avg_pool_backward", "deform_conv"])
+def test_lost_nan_and_infinities_are_caught_by_specials_alone(name):
+    def lose(y, *rest):
+        return (np.nan_to_num(y, nan=0, posinf=0, neginf=0), *rest)
+
+    assert misses(rounded(**{name: lose}), cases_of(name)) == {(name, "specials")}
+
+
+def test_specials_are_planted_the_same_every_time_and_leave_finite_results():
+    problem = parse("conv_fwd:f32:n2c3o4g1:i6x7:k3x3:s1:p1.1:d1")
+    first, second = data_for(problem, "specials"), data_for(problem, "specials")
+    assert all(first[n].tobytes() == second[n].tobytes() for n in first)
+    assert not all(np.isfinite(a).all() for a in first.values())
+    with pytest.raises(ValueError, match="can hold a NaN"):
+        data_for(parse(INTEGERS[0]), "specials")
+
+
 @pytest.mark.parametrize(
     ("function", "adjoint"),
     [
