@@ -8,6 +8,7 @@ import stat
 import warnings
 
 import pytest
+from support import cache_writer
 
 from clconv.program import cache
 
@@ -202,18 +203,10 @@ def test_what_was_used_longest_ago_goes_first(directory, monkeypatch):
     assert left == [0, 4, 5, 6, 7, 8]
 
 
-def write_often(directory, number):
-    os.environ["CLCONV_CACHE"] = str(directory)
-    for turn in range(200):
-        cache.store("key", bytes([number]) * (1000 + turn))
-        found = cache.load("key")
-        assert found is not None
-        assert len(set(found)) == 1  # of one writer
-
-
 def test_writers_at_the_same_time_never_mix(directory):
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=write_often, args=(directory, n)) for n in range(4)]
+    write = cache_writer.write_often
+    workers = [context.Process(target=write, args=(directory, n)) for n in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
