@@ -21,7 +21,7 @@ from clconv.program.device import Device, identity
 from clconv.program.source import read_source
 
 # A program keeps its context alive, so contexts that callers have dropped must not pile up.
-PROGRAMS_REMEMBERED = 1024
+PROGRAMS_REMEMBERED = 256
 
 _programs: OrderedDict[tuple[cl.Context, str, str], cl.Program] = OrderedDict()
 _lock = threading.Lock()
