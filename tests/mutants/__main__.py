@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mutants.catalogue import Mutant, files, named, wanted
+from mutants.catalogue import files, named, wanted
 from mutants.hunt import Found, Hunt
 from rich.console import Console
 from rich.table import Table
@@ -89,7 +89,9 @@ def _report(
     console.print(table)
     survivors = [each.mutant for each in found if each.survived]
     for mutant in survivors:
-        _print_survivor(console, mutant, reviewed.get(mutant.id))
+        reason = reviewed.get(mutant.id)
+        said = f"equivalent: {reason}" if reason else "survived, not reviewed"
+        console.print(f"{said}: {mutant}", markup=False, soft_wrap=True)
     unreviewed = [mutant.id for mutant in survivors if mutant.id not in reviewed]
     score = caught / max(mutants - equivalent, 1)
     with_guards = (caught + guarded) / max(mutants - equivalent, 1)
@@ -126,13 +128,6 @@ def _counts(found: list[Found], reviewed: dict[str, str]) -> tuple[int, int, int
     built = len(found) - verdicts["build"]
     left = len(survivors) - equivalent
     return built, verdicts["caught"], verdicts["guarded"], equivalent, left
-
-
-def _print_survivor(console: Console, mutant: Mutant, reason: str | None) -> None:
-    said = f"equivalent: {reason}" if reason else "[red]survived, not reviewed[/]"
-    console.print(f"{mutant.id}\n  line {mutant.line}: {said}", highlight=False)
-    change = f"  {mutant.where.strip()}\n  {mutant.old!r} -> {mutant.new!r}"
-    console.print(change, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

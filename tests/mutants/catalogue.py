@@ -39,6 +39,11 @@ class Mutant:
     where: str  # the line as it is
     again: int = 0  # how many like it stand before it in the file
 
+    def __str__(self) -> str:
+        return (
+            f"{self.id}\n  line {self.line}: {self.where.strip()}\n  {self.old!r} -> {self.new!r}"
+        )
+
     @property
     def id(self) -> str:
         """A name that stays the same while the line does, wherever it stands."""

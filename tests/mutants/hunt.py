@@ -78,7 +78,7 @@ class Hunt:
                 for each in map(Future.result, done):
                     found.append(each)
                     if each.survived:
-                        self.console.print(f"survived: {each.mutant.id}", highlight=False)
+                        self.console.print(f"survived: {each.mutant}", markup=False, soft_wrap=True)
                     another = None
                     if each.answer["verdict"] == "build":
                         another = next(spare[each.mutant.path], None)
