@@ -96,7 +96,7 @@ FOUND = (
     "avg_pool:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     "avg_pool_backward:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     # the stride of one window, the dilation of one tap, the distance of one pixel
-    "conv_fwd:f32:n1c2o2g2:i1x3:k1x3:s1x5000000000:p0.0:d5000000000x1:lhs5000000000x1",
+    "conv_fwd:f32:n1c2o2g2:i1x3:k1x3:s1x5000000000:p0.0:d5000000000x1:lhs5000000000x1:NHWC,HWIO->NHWC",
     "conv_fwd:f32:n1c3o2g1:i7x6:k2x4:s1:p1.0x2.1:d1",  # "same_lower"
     "conv_fwd:f32:n1c3o2g1:i7x6:k2x4:s1:p0.1x1.2:d1",  # "same"
     "deform_conv_fwd:f32:n1c8o2g2:i5x6:k2x2:s1:p1.0:d1:og4:mask",
