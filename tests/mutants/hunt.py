@@ -86,6 +86,8 @@ class Hunt:
                         pending.add(pool.submit(self._try, another))
                     else:
                         progress.advance(bar)
+                if not self.console.is_terminal and len(found) % 25 == 0:
+                    self.console.print(f"{len(found)} tried")  # for a log, which has no bar
                 survivors = sum(each.survived for each in found)
                 progress.update(bar, description=f"faults ({survivors} survived)")
         return found
