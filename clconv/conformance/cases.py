@@ -86,6 +86,28 @@ WIDE = (
     "conv_bwd_data:f32:n1c4o8g4:i5x75:k3x3:s2:p1.1:d1",
     "conv_bwd_weights:f32:n1c4o8g4:i5x76:k3x3:s2x3:p1.1:d1:flip",
 )
+# What faults that were put into kernels and shapes got past all others (tests/mutants).
+FOUND = (
+    # each axis with sizes of its own
+    "conv_fwd:f32:n2c3o6g3:i7x9x12:k2x3x2:s2x1x3:p1.2x2.1x3.0:d3x2x4",
+    "conv_bwd_data:f32:n2c3o6g3:i7x9x12:k2x3x2:s2x1x3:p1.2x2.1x3.0:d3x2x4",
+    "conv_bwd_weights:f32:n2c3o6g3:i7x9x12:k2x3x2:s2x1x3:p1.2x2.1x3.0:d3x2x4",
+    "lp_pool_backward:f32:n1c2:i7x9x8:k2x3x2:s1x2x3:p1.0x0.1x1.1:d3x2x2:norm1.0",
+    "avg_pool:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
+    "avg_pool_backward:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
+    # the stride of one window, the dilation of one tap, the distance of one pixel
+    "conv_fwd:f32:n1c2o2g2:i1x3:k1x3:s1x5000000000:p0.0:d5000000000x1:lhs5000000000x1:NHWC,HWIO->NHWC",
+    "conv_fwd:f32:n1c3o2g1:i7x6:k2x4:s1:p1.0x2.1:d1",  # "same_lower"
+    "conv_fwd:f32:n1c3o2g1:i7x6:k2x4:s1:p0.1x1.2:d1",  # "same"
+    "deform_conv_fwd:f32:n1c8o2g2:i5x6:k2x2:s1:p1.0:d1:og4:mask",
+    "deform_conv_bwd_data:f32:n1c8o2g2:i5x6:k2x2:s1:p1.0:d1:og4:mask",
+    "lp_pool:f32:n2c3:i8:k3:s2:p0.0:d1:ceil:norm1.0",
+    "max_unpool:f32:n1c1:i60x100:o10x9",
+    "max_pool_backward:f32:n1c1:i60x100:o10x9",
+    "qlinear_conv:i8:n1c32o4g1:i6x5:k3x3:s1:p1.1:d1:toi8",
+    "qlinear_conv:u8.i8:n1c32o4g1:i6x5:k3x3:s1:p1.1:d1:tou8",
+    "conv_bwd_bias:f32:n64o3:i4000",  # so many terms that two cores are at it at once
+)
 INTEGERS = (
     "conv_fwd:u8.i8:n2c4o6g2:i9x8:k3x2:s2x1:p1.2x2.0:d1:xzero:wzero",
     "conv_fwd:i16:n1c3o4g1:i5x4x6:k2x3x2:s1:p1.1:d1:acci64:xzero",
@@ -125,7 +147,7 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     for number, code in enumerate(OTHER_TYPES):
         others = filter(is_defined, _grid_strings(grid, code, step=9 if quick else 5))
         strings += list(others)[number::5]
-    strings += INTEGERS + CUT + HALFWAY + WIDE
+    strings += INTEGERS + CUT + HALFWAY + WIDE + FOUND
     problems = dict.fromkeys(map(parse, strings))
     return [
         case_of(problem, algorithms, related=not quick or number % 3 == 0)

@@ -40,6 +40,7 @@ LINEAR = (
     *("adaptive_avg_pool", "adaptive_avg_pool_backward"),
     *("max_pool_backward", "max_unpool", "max_unpool_backward"),
 )
+LONGEST_STEP = 1000  # pixels that an image is made larger by
 BEYOND_LINEAR = ("bias", "beta", "xzero", "wzero", *("relu", "leaky", "sigmoid", "tanh"), "silu")
 
 
@@ -105,6 +106,9 @@ def shift(known: Known) -> Equalities:
     # Pixels are lhs apart, windows s: after so many of both, they meet again.
     axes = list(zip(words.axis("s"), words.axis("lhs"), strict=True))
     steps = {True: [s // gcd(s, a) for s, a in axes], False: [a // gcd(s, a) for s, a in axes]}
+
+    if max(steps[True]) > LONGEST_STEP:
+        return
 
     def front(name: str) -> list[int]:
         layout = known.layouts[name]

@@ -10,6 +10,7 @@ import numpy as np
 from clconv.conformance.calls import PublicCall
 from clconv.conformance.data import Tensors
 from clconv.errors import UnsupportedError
+from clconv.reference.windows import padding_pairs
 from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.general import GeneralConvProblem
@@ -46,6 +47,8 @@ def calls_of(problem: Problem, tensors: Tensors) -> Iterator[PublicCall]:
     yield call
     if call.name == "conv":
         yield PublicCall(f"conv{call.arguments[0].ndim - 2}d", call.arguments, call.options)
+        if isinstance(problem, ConvProblem):
+            yield from _padded_by_word(call, problem.geometry)
     if isinstance(problem, Convolution) and call.name == "conv" and _is_depthwise(problem):
         options = ("stride", "padding", "dilation", "flip", "dimension_numbers")
         yield _with(call, "depthwise_conv", 3, options)
@@ -54,6 +57,14 @@ def calls_of(problem: Problem, tensors: Tensors) -> Iterator[PublicCall]:
             yield _with(call, "global_avg_pool", 1, ("layout",))
     elif isinstance(problem, LpPoolProblem) and _is_global(problem):
         yield _with(call, "global_lp_pool", 1, ("p", "signed", "layout"))
+
+
+def _padded_by_word(call: PublicCall, geometry: Geometry) -> Iterator[PublicCall]:
+    """Yield the call with its padding as "same" or "same_lower", if that is what it is."""
+    for word in ("same", "same_lower"):
+        pairs = padding_pairs(word, geometry.input, geometry.extent, geometry.stride)
+        if any(map(any, pairs)) and pairs == geometry.padding:
+            yield PublicCall(call.name, call.arguments, {**call.options, "padding": word})
 
 
 def _with(call: PublicCall, name: str, arguments: int, options: tuple[str, ...]) -> PublicCall:

@@ -5,6 +5,7 @@ bits     integer data for which every partial sum is exact: the result equals th
 specials integer data with NaN, infinities and zeros in it: likewise, or within the bound where
          the numbers beside them are not exact
 bound    real data: |y - y_ref| <= gamma_K * (|x| conv |w|), plus that rounding, by element
+repeat   real data: the same call again, on arrays elsewhere in memory, gives the same bits
 adjoint  integer data: <A x, y> = <x, A^T y>, in exact arithmetic, for every linear problem
 """
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clconv.conformance.adjoints import products
-from clconv.conformance.calls import Array, Backend, Call, PublicCall
+from clconv.conformance.calls import Array, Backend, Call, PublicCall, call_on
 from clconv.conformance.terms import terms_of
 from clconv.reference.bounds import activation_bound, computed_dtype, stored_bound, sum_bound
 from clconv.reference.bounds_pool import lp_pool_backward_bound, lp_pool_bound
@@ -24,6 +25,7 @@ from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.tensor import Problem
 
 EXACT_ACTIVATIONS = ("none", "relu", "relu6")
+REPEATS, REPEATED_S = 8, 0.02  # of a call, at most, and when it is enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,36 @@ def compare_within(actual: Array, expected: Array, allowed: Array) -> Finding:
         f"{(share > 1).sum()} of {share.size} elements are off, the worst at {place}:"
         f" {actual[place]}, expected {expected[place]} within {float(allowed[place]):.3g}",
     )
+
+
+def check_repeat(backend: Backend, public: PublicCall) -> Finding:
+    """Hold a backend to giving the same bits every time, on copies of the operands, too.
+
+    Neither who adds first nor where an array lies may say in which order a sum is formed. Who is
+    first is chance, so that short calls are made more often than once again.
+    """
+    first = call_on(backend, public)
+    moved = PublicCall(public.name, tuple(map(_elsewhere, public.arguments)), public.options)
+    seconds = 0.0
+    for _ in range(REPEATS):
+        again = call_on(backend, moved)
+        for one, other in zip(first.results, again.results, strict=True):
+            if one.tobytes() != other.tobytes():
+                changed = f"{(one != other).sum()} of {one.size} elements"
+                return Finding(False, np.inf, f"{changed} change from call to call")
+        seconds += again.seconds
+        if seconds > REPEATED_S:
+            break
+    return Finding(True, 0.0)
+
+
+def _elsewhere(argument: object) -> object:
+    """Return a copy of an array that begins an element behind the beginning of its memory."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    memory = np.empty(argument.size + 1, argument.dtype)
+    memory[1:] = argument.reshape(-1)
+    return memory[1:].reshape(argument.shape)
 
 
 def check_adjoint(backend: Backend, problem: Problem) -> Finding | None:

@@ -21,7 +21,14 @@ from clconv.conformance.cases import Case
 from clconv.conformance.data import data_for
 from clconv.conformance.metamorphic import relations
 from clconv.conformance.problems import call_of, calls_of
-from clconv.conformance.rules import Finding, check_adjoint, check_bits, check_bound, why_not
+from clconv.conformance.rules import (
+    Finding,
+    check_adjoint,
+    check_bits,
+    check_bound,
+    check_repeat,
+    why_not,
+)
 from clconv.ops.arrays import numpy_dtype
 from clconv.program.device import Device
 from clconv.reference.bounds import computed_dtype
@@ -85,9 +92,10 @@ def run_case(backend_of: Callable[[str], Backend], case: Case) -> Iterator[Outco
                     yield outcome
         if refused:
             continue  # and so would it be below
+        repeats = (("repeat", partial(check_repeat, backend, p)) for p in calls["bound"][:1])
         identity = ("adjoint", partial(_adjoint, backend, problem))
         related = relations(backend, problem) if case.related else ()
-        for rule, relation in (identity, *related):
+        for rule, relation in (*repeats, identity, *related):
             yield from _outcome(case, algorithm, first.name, rule, relation)
 
 

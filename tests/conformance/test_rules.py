@@ -122,6 +122,22 @@ def test_specials_are_planted_the_same_every_time_and_leave_finite_results():
         data_for(parse(INTEGERS[0]), "specials")
 
 
+@pytest.mark.parametrize("by", ["turn", "address"])
+def test_sums_in_an_order_that_changes_are_caught_by_repeat(by):
+    """By who is first, as with float atomics, or by where an array lies, as with peeled loops."""
+    turns = iter(range(100))
+
+    def conv(x, w, *arguments, **options):
+        y = reference.conv(x, w, *arguments, **options)
+        changed = (next(turns) if by == "turn" else x.ctypes.data // x.itemsize) % 2
+        return (y * (1 + changed * 2.0**-23)).astype(np.float32)
+
+    case = Case(parse("conv_fwd:f32:n2c6o4g2:i7x6:k3x3:s1:p1.1:d1"), related=False)
+    found = outcomes(SimpleNamespace(conv=conv), [case])
+    passed = {o.rule: o.finding.passed for o in found if o.finding}
+    assert (passed["bound"], passed["repeat"]) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("function", "adjoint"),
     [

@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mutants.catalogue import Mutant, files, named, wanted
+from mutants.catalogue import files, named, wanted
 from mutants.hunt import Found, Hunt
 from rich.console import Console
 from rich.table import Table
@@ -41,12 +41,19 @@ def main() -> int:
         quotas = {path: -(-wanted(path) * options.share // 100) for path in chosen}
         found = hunt.run(by_hand, quotas)
     found.sort(key=lambda each: (each.mutant.path, each.mutant.line, each.mutant.id))
-    reviewed: dict[str, str] = tomllib.loads(REVIEWED.read_text(encoding="utf-8"))
-    summary = _report(console, found, reviewed, time.monotonic() - start)
+    reviewed, missed = read_reviewed()
+    summary = _report(console, found, reviewed, missed, time.monotonic() - start)
     told = {"summary": summary, "mutants": [_told(each, reviewed) for each in found]}
     Path(options.report).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     console.print(f"details: {options.report}")
     return 0 if summary["score"] >= GOAL and not summary["unreviewed"] else 1
+
+
+def read_reviewed() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the reasons why survivors are equivalent, and those of others that are known."""
+    reviewed = tomllib.loads(REVIEWED.read_text(encoding="utf-8"))
+    missed = reviewed.pop("missed", {})
+    return reviewed, missed
 
 
 def _options() -> argparse.Namespace:
@@ -74,7 +81,11 @@ def _told(found: Found, reviewed: dict[str, str]) -> dict[str, Any]:
 
 
 def _report(
-    console: Console, found: list[Found], reviewed: dict[str, str], seconds: float
+    console: Console,
+    found: list[Found],
+    reviewed: dict[str, str],
+    missed: dict[str, str],
+    seconds: float,
 ) -> dict[str, Any]:
     """Print the table and the survivors; return the figures."""
     columns = ("file", "mutants", "caught", "by guard zones", "equivalent", "survived")
@@ -89,8 +100,13 @@ def _report(
     console.print(table)
     survivors = [each.mutant for each in found if each.survived]
     for mutant in survivors:
-        _print_survivor(console, mutant, reviewed.get(mutant.id))
-    unreviewed = [mutant.id for mutant in survivors if mutant.id not in reviewed]
+        said = "survived, not reviewed"
+        if mutant.id in reviewed:
+            said = f"equivalent ({reviewed[mutant.id]})"
+        elif mutant.id in missed:
+            said = f"missed ({missed[mutant.id]})"
+        console.print(f"{said}: {mutant}", markup=False, soft_wrap=True)
+    unreviewed = [m.id for m in survivors if m.id not in reviewed | missed]
     score = caught / max(mutants - equivalent, 1)
     with_guards = (caught + guarded) / max(mutants - equivalent, 1)
     builds = sum(each.answer["verdict"] == "build" for each in found)
@@ -126,13 +142,6 @@ def _counts(found: list[Found], reviewed: dict[str, str]) -> tuple[int, int, int
     built = len(found) - verdicts["build"]
     left = len(survivors) - equivalent
     return built, verdicts["caught"], verdicts["guarded"], equivalent, left
-
-
-def _print_survivor(console: Console, mutant: Mutant, reason: str | None) -> None:
-    said = f"equivalent: {reason}" if reason else "[red]survived, not reviewed[/]"
-    console.print(f"{mutant.id}\n  line {mutant.line}: {said}", highlight=False)
-    change = f"  {mutant.where.strip()}\n  {mutant.old!r} -> {mutant.new!r}"
-    console.print(change, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

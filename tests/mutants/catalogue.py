@@ -9,9 +9,10 @@ import re
 import tokenize
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from mutants.rules import HOST_RULES, KERNEL_RULES, Rule
 
@@ -19,9 +20,11 @@ ROOT = Path(__file__).parents[2]
 BY_HAND = Path(__file__).with_name("named.toml")
 KERNELS = "kernels_cl"
 HOST = ("clconv/spec/geometry.py", "clconv/spec/rearrangement.py", "clconv/algorithms/*.py")
+# They compute no shapes: which families are trusted, which `clconv verify` has turned off.
+NOT_HOST = ("clconv/algorithms/selfcheck.py", "clconv/algorithms/trust.py")
 # What only refuses, or says how fast it goes: tests/ops/test_arguments.py and benchmarks see to it.
 NOT_SHAPES = {"__post_init__", "_ends", "refuse", "check_padding_mode", "tile_for", "macros_of"}
-NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named"}
+NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothing_left"}
 CODE_LINES_PER_MUTANT = 7
 FEWEST = 5  # of a file
 
@@ -38,6 +41,12 @@ class Mutant:
     line: int
     where: str  # the line as it is
     again: int = 0  # how many like it stand before it in the file
+    also: tuple[Mutant, ...] = ()  # what has to change with it, in other files
+
+    def __str__(self) -> str:
+        return (
+            f"{self.id}\n  line {self.line}: {self.where.strip()}\n  {self.old!r} -> {self.new!r}"
+        )
 
     @property
     def id(self) -> str:
@@ -69,15 +78,19 @@ def files() -> list[str]:
     found = sorted([*ROOT.glob(f"{KERNELS}/**/*.cl"), *ROOT.glob(f"{KERNELS}/**/*.clh")])
     for pattern in HOST:
         found += sorted(ROOT.glob(pattern))
-    return [str(path.relative_to(ROOT)) for path in found if path.name != "__init__.py"]
+    names = (str(path.relative_to(ROOT)) for path in found if path.name != "__init__.py")
+    return [name for name in names if name not in NOT_HOST]
 
 
 def named() -> list[Mutant]:
     """Return the mutants written by hand."""
     given = tomllib.loads(BY_HAND.read_text(encoding="utf-8"))["mutant"]
-    return [
-        _made(m["path"], m["kind"], _place(m["path"], m["old"]), m["old"], m["new"]) for m in given
-    ]
+    return [replace(_by_hand(m), also=tuple(map(_by_hand, m.get("also", ())))) for m in given]
+
+
+def _by_hand(m: dict[str, Any]) -> Mutant:
+    place = _place(m["path"], m["old"])
+    return _made(m["path"], m.get("kind", ""), place, m["old"], m["new"])
 
 
 def _place(path: str, old: str) -> int:

@@ -78,7 +78,7 @@ class Hunt:
                 for each in map(Future.result, done):
                     found.append(each)
                     if each.survived:
-                        self.console.print(f"survived: {each.mutant.id}", highlight=False)
+                        self.console.print(f"survived: {each.mutant}", markup=False, soft_wrap=True)
                     another = None
                     if each.answer["verdict"] == "build":
                         another = next(spare[each.mutant.path], None)
@@ -86,6 +86,8 @@ class Hunt:
                         pending.add(pool.submit(self._try, another))
                     else:
                         progress.advance(bar)
+                if not self.console.is_terminal and len(found) % 25 == 0:
+                    self.console.print(f"{len(found)} tried")  # for a log, which has no bar
                 survivors = sum(each.survived for each in found)
                 progress.update(bar, description=f"faults ({survivors} survived)")
         return found

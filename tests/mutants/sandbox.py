@@ -47,15 +47,17 @@ class Sandbox:
         """
         if mutant is None:
             return self._worker(task, limit_s)
-        place = self.folder / _installed(mutant.path)
-        original = place.read_text(encoding="utf-8")
-        for stale in place.parent.glob(f"__pycache__/{place.stem}.*.pyc"):
-            stale.unlink()  # a file as long and of the same second would pass for the same
+        places = {self.folder / _installed(m.path): m for m in (mutant, *mutant.also)}
+        originals = {place: place.read_text(encoding="utf-8") for place in places}
         try:
-            place.write_text(mutant.text(), encoding="utf-8")
+            for place, each in places.items():
+                for stale in place.parent.glob(f"__pycache__/{place.stem}.*.pyc"):
+                    stale.unlink()  # a file as long and of the same second would pass for the same
+                place.write_text(each.text(), encoding="utf-8")
             return self._worker(task, limit_s)
         finally:
-            place.write_text(original, encoding="utf-8")
+            for place, original in originals.items():
+                place.write_text(original, encoding="utf-8")
 
     def _worker(self, task: dict[str, Any], limit_s: float) -> dict[str, Any]:
         start = time.monotonic()
@@ -96,6 +98,7 @@ class Sandbox:
             "PYTHONDONTWRITEBYTECODE": "1",
             "XDG_CACHE_HOME": str(self.caches),
             "POCL_CACHE_DIR": str(self.caches / "pocl"),
+            "CLCONV_SELFCHECK": "0",  # or a faulty family is taken out of use, and refusals pass
         }
         return {**os.environ, **own}
 
