@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         global_max_pool,
     )
     from clconv.ops.pool_lp import global_lp_pool, lp_pool, lp_pool_backward
-    from clconv.ops.settings import settings
+    from clconv.ops.settings import limits, settings
     from clconv.ops.sizes import (
         input_size,
         kernel_size,
@@ -91,7 +91,7 @@ _HOMES = {
         "global_avg_pool",
         "global_max_pool",
     ),
-    "clconv.ops.settings": ("settings",),
+    "clconv.ops.settings": ("limits", "settings"),
     "clconv.ops.sizes": (
         "input_size",
         "kernel_size",
@@ -144,6 +144,7 @@ __all__ = [
     "im2col",
     "input_size",
     "kernel_size",
+    "limits",
     "lp_pool",
     "lp_pool_backward",
     "max_pool",

@@ -6,11 +6,14 @@ belongs to one thread and one queue. `default_context` and `context_of` keep one
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 import pyopencl as cl
@@ -18,8 +21,11 @@ import pyopencl as cl
 from clconv.program.build import build
 from clconv.program.device import Device, describe, select_device, warn_if_bad
 from clconv.program.fork import refuse_inherited
+from clconv.program.memory import Memory, room_of
 from clconv.program.plan import Launch, Plan, Size3
 
+UNLIMITED = Memory(sys.maxsize, sys.maxsize)
+T = TypeVar("T")
 QUEUES_REMEMBERED = 16  # per thread
 PLANS_REMEMBERED = 512  # per context
 
@@ -49,12 +55,15 @@ class Context:
     device: Device
     queue: cl.CommandQueue
     opencl: cl.Context  # held: a queue of Intel's CPU runtime does not keep its context alive
-    plans: OrderedDict[object, BoundPlan] = field(default_factory=OrderedDict)
+    plans: OrderedDict[object, Any] = field(default_factory=OrderedDict)
+    room: Memory = field(init=False)
+    launched: bool = False  # since it was last set to False
     _scratch: dict[str, cl.Buffer] = field(default_factory=dict)
     _last: list[cl.Event] = field(default_factory=list)
     _out_of_order: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.room = room_of(self.device)
         flag = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
         self._out_of_order = bool(self.queue.properties & flag)
 
@@ -74,7 +83,7 @@ class Context:
                 kernel.set_arg(position, scalar)
         return BoundLaunch(kernel, launch.global_size, launch.local_size, tuple(buffers))
 
-    def remember(self, key: object, plan: BoundPlan) -> BoundPlan:
+    def remember(self, key: object, plan: T) -> T:
         """Keep `plan` under `key`, forgetting the one that was used longest ago if need be."""
         self.plans[key] = plan
         if len(self.plans) > PLANS_REMEMBERED:
@@ -92,26 +101,47 @@ class Context:
         Nothing waits. On an out-of-order queue the launches are chained by events, this call's
         first one after the previous call's last: they share scratch memory.
         """
-        buffers = {**tensors, **self._workspace(bound.plan)}
+        buffers = {**tensors, **self.reserve(bound.plan)}
         waits = [*wait_for, *self._last]
         for launch in bound.launches:
             for position, name in launch.buffers:
                 launch.kernel.set_arg(position, buffers[name])
-            event = cl.enqueue_nd_range_kernel(
-                self.queue, launch.kernel, launch.global_size, launch.local_size, wait_for=waits
-            )
+            event = self._enqueue(launch, waits)
+            self.launched = True
             waits = [event] if self._out_of_order else []
         self._last = waits
         return event
 
-    def _workspace(self, plan: Plan) -> dict[str, cl.Buffer]:
-        """Return the plan's scratch buffers; they grow as needed and are kept between calls."""
+    def _enqueue(self, launch: BoundLaunch, waits: list[cl.Event]) -> cl.Event:
+        sizes = (launch.kernel, launch.global_size, launch.local_size)
+        try:
+            return cl.enqueue_nd_range_kernel(self.queue, *sizes, wait_for=waits)
+        except cl.MemoryError:  # once more, when what is under way has given its memory back
+            self.queue.finish()
+            return cl.enqueue_nd_range_kernel(self.queue, *sizes, wait_for=waits)
+
+    def reserve(self, plan: Plan, room: Memory = UNLIMITED) -> dict[str, cl.Buffer]:
+        """Return the plan's scratch buffers; they grow as needed and are kept between calls.
+
+        Where those kept would not let all of them keep to `room`, they are given back first.
+        """
+        kept = {name: buffer.size for name, buffer in self._scratch.items()}
+        after = {**kept, **{n: max(kept.get(n, 0), size) for n, size in plan.workspace.items()}}
+        if not Memory(sum(after.values()), max(after.values(), default=0)).fits(room):
+            self._scratch.clear()
+            kept = {}
         for name, size_bytes in plan.workspace.items():
-            if name not in self._scratch or self._scratch[name].size < size_bytes:
-                flags = cl.mem_flags.READ_WRITE
+            if kept.get(name, 0) < size_bytes:
                 self._scratch.pop(name, None)
-                self._scratch[name] = cl.Buffer(self.opencl, flags, size_bytes)
+                self._scratch[name] = cl.Buffer(self.opencl, cl.mem_flags.READ_WRITE, size_bytes)
         return {name: self._scratch[name] for name in plan.workspace}
+
+    def recover(self) -> None:
+        """After a failure: wait for what was enqueued all the same, and give scratch back."""
+        with suppress(cl.Error):
+            self.queue.finish()
+        self._last = []
+        self._scratch.clear()
 
 
 class _PerThread(threading.local):

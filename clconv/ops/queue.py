@@ -1,0 +1,90 @@
+"""Runs routes on pyopencl arrays: on their own queue, with no wait and no copy to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+
+from clconv.ops.arrays import Array
+from clconv.ops.division import ON_DEVICE, Placement
+from clconv.ops.routes import Asked, Route
+from clconv.ops.settings import limited
+from clconv.spec.geometry import Sizes
+from clconv.spec.tensor import Problem
+
+Results = tuple[tuple[str, Sizes, np.dtype[Any]], ...]
+
+
+def run_on_queue(
+    asked: Asked,
+    problem: Problem,
+    tensors: Mapping[str, Array],
+    out: Mapping[str, Array],
+    results: Results,
+) -> tuple[Array, ...]:
+    """Return the results of `problem`: those in `out`, and new arrays of these shapes."""
+    placement = Placement(ON_DEVICE, tuple(out))
+    route = asked.route(problem, placement, limited(asked.context.room))
+
+    def run(route: Route) -> tuple[Array, ...]:
+        asked.context.reserve(route.plan.plan, route.scratch)  # before arrays are made beside it
+        outputs = made_on_queue(asked.context.queue, tensors, out, results)
+        if all(array.size for array in outputs.values()):
+            _run_whole(asked, route, tensors, outputs)
+        return tuple(outputs.values())
+
+    return asked.attempt(route, run, repeatable=getattr(problem, "beta", 0) == 0)
+
+
+def made_on_queue(
+    queue: cl.CommandQueue,
+    tensors: Mapping[str, Array],
+    out: Mapping[str, Array],
+    results: Results,
+    zeros: bool = False,
+) -> dict[str, Array]:
+    """Return the arrays that results go to, by name."""
+    import pyopencl.array as cl_array
+
+    allocator = next(iter(tensors.values())).allocator
+    make = cl_array.zeros if zeros else cl_array.empty
+    return {
+        name: out[name] if name in out else make(queue, shape, dtype, allocator=allocator)
+        for name, shape, dtype in results
+    }
+
+
+def _run_whole(
+    asked: Asked, route: Route, tensors: Mapping[str, Array], outputs: Mapping[str, Array]
+) -> None:
+    context = asked.context
+    everything = {**tensors, **outputs}
+    buffers = {name: _buffer_of(context.queue, array) for name, array in everything.items()}
+    waits = [event for array in everything.values() for event in array.events]
+    event = context.run(route.plan, buffers, wait_for=waits)
+    for array in outputs.values():
+        array.add_event(event)
+
+
+def _buffer_of(queue: cl.CommandQueue, array: Array) -> cl.Buffer:
+    """Return a buffer that starts at the array's first element."""
+    whole: cl.Buffer = array.base_data
+    if array.offset == 0:
+        return whole
+    align_bytes = queue.device.mem_base_addr_align // 8
+    if array.offset % align_bytes == 0 and isinstance(whole, cl.Buffer):
+        return whole.get_sub_region(array.offset, array.nbytes)
+    # No buffer can start there: a copy on the device can.
+    copy = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, array.nbytes)
+    cl.enqueue_copy(
+        queue,
+        copy,
+        whole,
+        src_offset=array.offset,
+        byte_count=array.nbytes,
+        wait_for=array.events,
+    )
+    return copy
