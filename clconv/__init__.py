@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from clconv.ops.deform import deform_conv, deform_conv_backward
     from clconv.ops.depthwise import depthwise_conv, separable_conv
+    from clconv.ops.execute import plan_of
     from clconv.ops.im2col import col2im, im2col
     from clconv.ops.integer import conv_integer, qlinear_conv
     from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
@@ -81,6 +82,7 @@ _HOMES = {
     ),
     "clconv.ops.deform": ("deform_conv", "deform_conv_backward"),
     "clconv.ops.depthwise": ("depthwise_conv", "separable_conv"),
+    "clconv.ops.execute": ("plan_of",),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.integer": ("conv_integer", "qlinear_conv"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
@@ -152,6 +154,7 @@ __all__ = [
     "max_unpool",
     "max_unpool_backward",
     "output_size",
+    "plan_of",
     "problem",
     "problem_cost",
     "qlinear_conv",

@@ -66,6 +66,14 @@ class Division(NamedTuple):
     plan: Plan | None
     parts: tuple[Part, ...] = ()
 
+    @property
+    def plans(self) -> Iterator[Plan]:
+        """Every plan that is run, in order."""
+        if self.plan is not None:
+            yield self.plan
+        for part in self.parts:
+            yield from part.division.plans
+
     def __str__(self) -> str:
         head = f"needs {self.need.total_bytes} B at once, {self.need.largest_bytes} B in one buffer"
         if self.plan is not None:

@@ -9,14 +9,18 @@ from typing import TypedDict
 
 import numpy as np
 
+from clconv.algorithms.registry import select
 from clconv.ops.arrays import Array, is_device_array, numpy_dtype
-from clconv.ops.host import run_on_host
+from clconv.ops.division import Division, divide
+from clconv.ops.host import run_on_host, whole_placement
 from clconv.ops.log import log_problem
 from clconv.ops.queue import Results, made_on_queue, run_on_queue
 from clconv.ops.routes import Asked
-from clconv.ops.settings import accuracy_of
+from clconv.ops.settings import accuracy_of, limited
 from clconv.program.context import PLANS_REMEMBERED, context_of, default_context
-from clconv.program.device import Device
+from clconv.program.device import Device, select_device
+from clconv.program.memory import room_of
+from clconv.spec.parse import parse
 from clconv.spec.tensor import Problem
 
 
@@ -72,6 +76,29 @@ def execute(
     if not is_empty:
         run_on_host(asked, problem, tensors, arrays)
     return tuple(arrays.values())
+
+
+def plan_of(
+    text: str,
+    *,
+    device: str | Device | None = None,
+    algorithm: str = "auto",
+    accuracy: str | None = None,
+) -> Division:
+    """Return how the problem of a string would be run on numpy arrays, within `clconv.limits`.
+
+    Nothing is built or allocated. `need` has the bytes of device memory that the call takes at once
+    and in one buffer, `plans` what is run for each piece (one, where nothing is cut); it prints.
+
+    Raises
+    ------
+    ValueError : it is no problem string, or no algorithm has that name
+    UnsupportedError : the device or the named algorithm does not serve this problem
+    MemoryError : not even its smallest pieces fit
+    """
+    problem, chosen = parse(text), select_device(device)
+    plan = select(problem, chosen, algorithm, accuracy=accuracy_of(accuracy))
+    return divide(plan, chosen, limited(room_of(chosen)), whole_placement(chosen))
 
 
 @lru_cache(maxsize=PLANS_REMEMBERED)

@@ -13,6 +13,7 @@ from clconv.ops.division import COPIED, SHARED, Placement
 from clconv.ops.routes import Asked, Route
 from clconv.ops.settings import limited
 from clconv.program.context import Context
+from clconv.program.device import Device
 from clconv.spec.tensor import Problem
 
 Array = np.ndarray[Any, Any]
@@ -24,12 +25,17 @@ def run_on_host(
 ) -> None:
     """Write the results of `problem` on `tensors` into `results`, C-contiguous arrays."""
     context = asked.context
-    placement = EVERYTHING_COPIED
-    if context.device.shares_host_memory:
+    placement = whole_placement(context.device)
+    if placement is EVERYTHING_SHARED:
         odd = tuple(name for name, array in tensors.items() if not is_plain(array))
-        placement = Placement(SHARED, odd) if odd else EVERYTHING_SHARED
+        placement = Placement(SHARED, odd) if odd else placement
     route = asked.route(problem, placement, limited(context.room))
     _run(asked, route, tensors, results)
+
+
+def whole_placement(device: Device) -> Placement:
+    """Return where numpy arrays are for a device, if all of them are plain."""
+    return EVERYTHING_SHARED if device.shares_host_memory else EVERYTHING_COPIED
 
 
 def _run(
