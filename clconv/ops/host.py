@@ -61,41 +61,34 @@ def _reads_result(route: Route) -> bool:
 def _run_whole(
     context: Context, route: Route, tensors: Mapping[str, Array], results: Mapping[str, Array]
 ) -> None:
-    run = _run_over if context.device.shares_host_memory else _run_on_copies
-    context.reserve(route.plan.plan, route.scratch)  # before buffers are made beside it
+    scratch = context.reserve(route.plan.plan, route.scratch)  # before buffers are made beside it
     operands = {name: plain(array) for name, array in tensors.items()}
-    runs = {name: array if is_plain(array) else array.copy() for name, array in results.items()}
-    run(context, route, operands, runs)
-    for name, array in results.items():
-        if runs[name] is not array:
-            array[...] = runs[name]
+    runs = {name: plain(array) for name, array in results.items()}
+    if context.device.shares_host_memory:
+        buffers = {n: _over_host_memory(context, a) for n, a in {**operands, **runs}.items()}
+    else:
+        buffers = _copies(context, operands, runs, read=_reads_result(route))
+    context.run(route.plan, buffers, (), scratch)
+    for name, array in runs.items():
+        if context.device.shares_host_memory:
+            _show_to_host(context.queue, buffers[name], array)
+        else:
+            cl.enqueue_copy(context.queue, _bytes(array), buffers[name])
+        if array is not results[name]:
+            results[name][...] = array
 
 
-def _run_over(
-    context: Context, route: Route, tensors: Mapping[str, Array], results: Mapping[str, Array]
-) -> None:
-    everything = {**tensors, **results}
-    buffers = {name: _over_host_memory(context, array) for name, array in everything.items()}
-    context.run(route.plan, buffers)
-    for name, array in results.items():
-        _show_to_host(context.queue, buffers[name], array)
-
-
-def _run_on_copies(
-    context: Context, route: Route, tensors: Mapping[str, Array], results: Mapping[str, Array]
-) -> None:
+def _copies(
+    context: Context, operands: Mapping[str, Array], results: Mapping[str, Array], read: bool
+) -> dict[str, cl.Buffer]:
+    """Return buffers of the device's own; results are copied there only if they are to be read."""
     flags = cl.mem_flags
     copied = flags.READ_WRITE | flags.COPY_HOST_PTR
-    read = {**tensors, **(results if _reads_result(route) else {})}
-    buffers = {
-        name: cl.Buffer(context.opencl, copied, hostbuf=_bytes(array))
-        for name, array in read.items()
-    }
-    for name in results.keys() - read.keys():
+    given = {**operands, **results} if read else operands
+    buffers = {n: cl.Buffer(context.opencl, copied, hostbuf=_bytes(a)) for n, a in given.items()}
+    for name in results.keys() - given.keys():
         buffers[name] = cl.Buffer(context.opencl, flags.READ_WRITE, results[name].nbytes)
-    context.run(route.plan, buffers)
-    for name, array in results.items():
-        cl.enqueue_copy(context.queue, _bytes(array), buffers[name])
+    return buffers
 
 
 def _bytes(array: Array) -> Array:

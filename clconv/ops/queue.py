@@ -30,10 +30,16 @@ def run_on_queue(
     route = asked.route(problem, placement, limited(asked.context.room))
 
     def run(route: Route) -> tuple[Array, ...]:
-        asked.context.reserve(route.plan.plan, route.scratch)  # before arrays are made beside it
-        outputs = made_on_queue(asked.context.queue, tensors, out, results)
+        context = asked.context
+        scratch = context.reserve(route.plan.plan, route.scratch)  # before arrays beside it
+        outputs = made_on_queue(context.queue, tensors, out, results)
         if all(array.size for array in outputs.values()):
-            _run_whole(asked, route, tensors, outputs)
+            everything = {**tensors, **outputs}
+            buffers = {name: _buffer_of(context.queue, array) for name, array in everything.items()}
+            waits = [event for array in everything.values() for event in array.events]
+            event = context.run(route.plan, buffers, waits, scratch)
+            for array in outputs.values():
+                array.add_event(event)
         return tuple(outputs.values())
 
     return asked.attempt(route, run, repeatable=getattr(problem, "beta", 0) == 0)
@@ -55,18 +61,6 @@ def made_on_queue(
         name: out[name] if name in out else make(queue, shape, dtype, allocator=allocator)
         for name, shape, dtype in results
     }
-
-
-def _run_whole(
-    asked: Asked, route: Route, tensors: Mapping[str, Array], outputs: Mapping[str, Array]
-) -> None:
-    context = asked.context
-    everything = {**tensors, **outputs}
-    buffers = {name: _buffer_of(context.queue, array) for name, array in everything.items()}
-    waits = [event for array in everything.values() for event in array.events]
-    event = context.run(route.plan, buffers, wait_for=waits)
-    for array in outputs.values():
-        array.add_event(event)
 
 
 def _buffer_of(queue: cl.CommandQueue, array: Array) -> cl.Buffer:

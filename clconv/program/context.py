@@ -24,7 +24,7 @@ from clconv.program.fork import refuse_inherited
 from clconv.program.memory import Memory, room_of
 from clconv.program.plan import Launch, Plan, Size3
 
-UNLIMITED = Memory(sys.maxsize, sys.maxsize)
+NOTHING, UNLIMITED = Memory(0, 0), Memory(sys.maxsize, sys.maxsize)
 T = TypeVar("T")
 QUEUES_REMEMBERED = 16  # per thread
 PLANS_REMEMBERED = 512  # per context
@@ -59,6 +59,7 @@ class Context:
     room: Memory = field(init=False)
     launched: bool = False  # since it was last set to False
     _scratch: dict[str, cl.Buffer] = field(default_factory=dict)
+    _taken: Memory = NOTHING  # by scratch, as last reserved
     _last: list[cl.Event] = field(default_factory=list)
     _out_of_order: bool = field(init=False)
 
@@ -95,13 +96,15 @@ class Context:
         bound: BoundPlan,
         tensors: Mapping[str, cl.Buffer],
         wait_for: Sequence[cl.Event] = (),
+        scratch: Mapping[str, cl.Buffer] | None = None,
     ) -> cl.Event:
         """Enqueue the plan's launches in order and return the event of the last one.
 
         Nothing waits. On an out-of-order queue the launches are chained by events, this call's
-        first one after the previous call's last: they share scratch memory.
+        first one after the previous call's last: they share scratch memory. `scratch` is what
+        `reserve` gave, if it has been asked.
         """
-        buffers = {**tensors, **self.reserve(bound.plan)}
+        buffers = {**tensors, **(self.reserve(bound.plan) if scratch is None else scratch)}
         waits = [*wait_for, *self._last]
         for launch in bound.launches:
             for position, name in launch.buffers:
@@ -125,16 +128,22 @@ class Context:
 
         Where those kept would not let all of them keep to `room`, they are given back first.
         """
-        kept = {name: buffer.size for name, buffer in self._scratch.items()}
-        after = {**kept, **{n: max(kept.get(n, 0), size) for n, size in plan.workspace.items()}}
-        if not Memory(sum(after.values()), max(after.values(), default=0)).fits(room):
-            self._scratch.clear()
-            kept = {}
-        for name, size_bytes in plan.workspace.items():
+        scratch, sizes = self._scratch, plan.workspace
+        if self._taken.fits(room):
+            known = {name: scratch[name] for name in sizes if name in scratch}
+            if all(name in known and known[name].size >= size for name, size in sizes.items()):
+                return known
+        kept = {name: buffer.size for name, buffer in scratch.items()}
+        after = kept | {name: max(kept.get(name, 0), size) for name, size in sizes.items()}
+        if not _taken(after).fits(room):
+            scratch.clear()
+            kept, after = {}, dict(sizes)
+        for name, size_bytes in sizes.items():
             if kept.get(name, 0) < size_bytes:
-                self._scratch.pop(name, None)
-                self._scratch[name] = cl.Buffer(self.opencl, cl.mem_flags.READ_WRITE, size_bytes)
-        return {name: self._scratch[name] for name in plan.workspace}
+                scratch.pop(name, None)
+                scratch[name] = cl.Buffer(self.opencl, cl.mem_flags.READ_WRITE, size_bytes)
+        self._taken = _taken(after)
+        return {name: scratch[name] for name in sizes}
 
     def recover(self) -> None:
         """After a failure: wait for what was enqueued all the same, and give scratch back."""
@@ -142,6 +151,11 @@ class Context:
             self.queue.finish()
         self._last = []
         self._scratch.clear()
+        self._taken = NOTHING
+
+
+def _taken(sizes: Mapping[str, int]) -> Memory:
+    return Memory(sum(sizes.values()), max(sizes.values(), default=0))
 
 
 class _PerThread(threading.local):
