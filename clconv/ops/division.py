@@ -26,8 +26,8 @@ CHUNK_SHARES = (4, 16)
 class Placement(NamedTuple):
     """Where a call's arrays are: numpy's in SHARED or COPIED memory, or pyopencl's.
 
-    `odd` are, in shared memory, those to be copied all the same; on the device, the results that
-    the caller has made.
+    `odd` are those that take memory all the same: in shared memory, what has to be copied; on the
+    device, results that the caller has not made, and what no buffer can begin at.
     """
 
     mode: str
@@ -35,11 +35,9 @@ class Placement(NamedTuple):
 
     def need(self, plan: Plan) -> Memory:
         """Return what a plan takes with its arrays here."""
-        problem = plan.problem
         if self.mode == ON_DEVICE:
-            made = [name for name in problem.results if name not in self.odd]
-            return plan.need(made, made)
-        every = (*problem.operands, *problem.results)
+            return plan.need(self.odd, self.odd)
+        every = (*plan.problem.operands, *plan.problem.results)
         return plan.need(every, self.odd if self.mode == SHARED else every)
 
     def of_piece(self, problem: Problem, places: Mapping[str, Place]) -> Placement:

@@ -26,16 +26,19 @@ def run_on_queue(
     results: Results,
 ) -> tuple[Array, ...]:
     """Return the results of `problem`: those in `out`, and new arrays of these shapes."""
-    placement = Placement(ON_DEVICE, tuple(out))
+    queue = asked.context.queue
+    odd = [name for name in problem.results if name not in out]
+    odd += [name for name, array in tensors.items() if not _begins_a_buffer(queue, array)]
+    placement = Placement(ON_DEVICE, tuple(odd))
     route = asked.route(problem, placement, limited(asked.context.room))
 
     def run(route: Route) -> tuple[Array, ...]:
         context = asked.context
         scratch = context.reserve(route.plan.plan, route.scratch)  # before arrays beside it
-        outputs = made_on_queue(context.queue, tensors, out, results)
+        outputs = made_on_queue(queue, tensors, out, results)
         if all(array.size for array in outputs.values()):
             everything = {**tensors, **outputs}
-            buffers = {name: _buffer_of(context.queue, array) for name, array in everything.items()}
+            buffers = {name: _buffer_of(queue, array) for name, array in everything.items()}
             waits = [event for array in everything.values() for event in array.events]
             event = context.run(route.plan, buffers, waits, scratch)
             for array in outputs.values():
@@ -63,13 +66,20 @@ def made_on_queue(
     }
 
 
+def _begins_a_buffer(queue: cl.CommandQueue, array: Array) -> bool:
+    """Tell whether a buffer can begin at the array's first element, where its memory lies."""
+    if array.offset == 0:
+        return True
+    align_bytes = queue.device.mem_base_addr_align // 8
+    return array.offset % align_bytes == 0 and isinstance(array.base_data, cl.Buffer)
+
+
 def _buffer_of(queue: cl.CommandQueue, array: Array) -> cl.Buffer:
     """Return a buffer that starts at the array's first element."""
     whole: cl.Buffer = array.base_data
     if array.offset == 0:
         return whole
-    align_bytes = queue.device.mem_base_addr_align // 8
-    if array.offset % align_bytes == 0 and isinstance(whole, cl.Buffer):
+    if _begins_a_buffer(queue, array):
         return whole.get_sub_region(array.offset, array.nbytes)
     # No buffer can start there: a copy on the device can.
     copy = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, array.nbytes)

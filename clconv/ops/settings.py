@@ -72,7 +72,8 @@ def limits(*, memory: int | None = None, allocation: int | None = None) -> Itera
     alignment asks for a copy or it is cut other than along its first axes; on any other device it
     is copied. Of pyopencl arrays the operands are the caller's; results count. These are not cut:
     what has to fit is the workspace in its smallest chunks. Not counted are programs and, once for
-    each kernel family, a self-check of a few kilobytes.
+    each kernel family, a self-check of a few kilobytes. `separable_conv` and `deform_conv_backward`
+    are two calls, one after the other.
 
     Parameters
     ----------

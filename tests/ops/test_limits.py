@@ -144,6 +144,13 @@ def test_arrays_on_the_device_are_not_cut(device, queue):
     np.testing.assert_array_equal(y.get(), expected)
     with clconv.limits(memory=expected.nbytes), pytest.raises(MemoryError, match="needs"):
         clconv.conv(device_x, device_w)
+    beside = cl_array.to_device(queue, np.append(np.float32(0), x))[1:].reshape(x.shape)
+    with clconv.limits(memory=expected.nbytes + x.nbytes):  # no buffer begins there: a copy
+        np.testing.assert_array_equal(
+            clconv.conv(beside, device_w, algorithm="direct").get(), expected
+        )
+    with clconv.limits(memory=expected.nbytes + x.nbytes - 1), pytest.raises(MemoryError):
+        clconv.conv(beside, device_w, algorithm="direct")
     out = cl_array.empty(queue, expected.shape, np.float32)  # takes nothing more
     with clconv.limits(memory=1):
         clconv.conv(device_x, device_w, out=out, algorithm="direct")
