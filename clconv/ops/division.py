@@ -19,8 +19,9 @@ from clconv.spec.pieces import Place, cut_axes, is_contiguous, pieces, samples
 from clconv.spec.tensor import Problem
 
 SHARED, COPIED, ON_DEVICE = "shared", "copied", "on the device"
-# Shares of the memory that chunks aim at, tried in turn: the larger, the fewer launches.
-CHUNK_SHARES = (4, 16)
+# Parts of the memory that chunks aim at, tried in turn: the larger, the fewer launches. What is
+# left by the second is for the tensors of pieces.
+CHUNK_SHARES = (2, 4, 16)
 
 
 class Placement(NamedTuple):
@@ -153,7 +154,7 @@ class _Divider:
         axes = cut_axes(problem)
         names = list(axes)
         attempts = [[name] for name in names] + [names[:count] for count in range(2, len(axes) + 1)]
-        for aim in (self.room.total_bytes // CHUNK_SHARES[0], 0):
+        for aim in (self.room.total_bytes // CHUNK_SHARES[1], 0):
             for cut in attempts:
                 sizes = dict.fromkeys(cut, 1)
                 if self._fit(problem, placement, sizes, aim):
