@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from clconv.ops.deform import deform_conv, deform_conv_backward
     from clconv.ops.depthwise import depthwise_conv, separable_conv
+    from clconv.ops.execute import plan_of
     from clconv.ops.im2col import col2im, im2col
     from clconv.ops.integer import conv_integer, qlinear_conv
     from clconv.ops.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         global_max_pool,
     )
     from clconv.ops.pool_lp import global_lp_pool, lp_pool, lp_pool_backward
-    from clconv.ops.settings import settings
+    from clconv.ops.settings import limits, settings
     from clconv.ops.sizes import (
         input_size,
         kernel_size,
@@ -81,6 +82,7 @@ _HOMES = {
     ),
     "clconv.ops.deform": ("deform_conv", "deform_conv_backward"),
     "clconv.ops.depthwise": ("depthwise_conv", "separable_conv"),
+    "clconv.ops.execute": ("plan_of",),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.integer": ("conv_integer", "qlinear_conv"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
@@ -91,7 +93,7 @@ _HOMES = {
         "global_avg_pool",
         "global_max_pool",
     ),
-    "clconv.ops.settings": ("settings",),
+    "clconv.ops.settings": ("limits", "settings"),
     "clconv.ops.sizes": (
         "input_size",
         "kernel_size",
@@ -144,6 +146,7 @@ __all__ = [
     "im2col",
     "input_size",
     "kernel_size",
+    "limits",
     "lp_pool",
     "lp_pool_backward",
     "max_pool",
@@ -151,6 +154,7 @@ __all__ = [
     "max_unpool",
     "max_unpool_backward",
     "output_size",
+    "plan_of",
     "problem",
     "problem_cost",
     "qlinear_conv",

@@ -27,10 +27,11 @@ from clconv.algorithms.gemm import (
 )
 from clconv.algorithms.im2col import col2im_launch
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan, round_up
+from clconv.program.plan import Launch, Launches, Plan, round_up
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
 
 # ("columns" or "rows" of X-hat, width of a panel, first column, count) -> the launch
 Unfold = Callable[[str, int, int, int], Launch]
@@ -75,10 +76,10 @@ class Job(ABC):
                 )
         return None
 
-    def plan(self, problem: object, algorithm: str) -> Plan:
+    def plan(self, problem: Problem, algorithm: str) -> Plan:
         """Return the launches of all chunks, as the plan of `problem`."""
         sizes = {name: count * self.itemsize_bytes for name, count in self.workspace().items()}
-        return Plan(problem, algorithm, tuple(self.launches()), sizes)
+        return Plan(problem, algorithm, Launches(self.launches), sizes)
 
     @property
     def itemsize_bytes(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.rearrange import renamed
-from clconv.program.plan import Launch, Plan, line_of_groups
+from clconv.program.plan import Launch, Launches, Plan, line_of_groups
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.quantized import QuantizedConvProblem
 
@@ -28,6 +28,6 @@ def quantized_plan(problem: QuantizedConvProblem, inner: Plan) -> Plan:
         local_size=local_size,
         arguments=("sums", "mantissa", "exponent", "y_zero_point", "y", prod(spatial)),
     )
-    launches = (*renamed(inner.launches, {"y": "sums"}), launch)
-    sums_bytes = prod(problem.sums.y_shape) * dtype_named("int32").itemsize_bytes
+    launches = Launches(lambda: (*renamed(inner.launches, {"y": "sums"}), launch))
+    sums_bytes = problem.sums.results["y"].size_bytes
     return Plan(problem, inner.algorithm, launches, {**inner.workspace, "sums": sums_bytes})

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from clconv.algorithms.element import real_type, stored_macros
-from clconv.program.plan import Launch, Plan, line_of_groups
-from clconv.spec.dtypes import copied, dtype_named
+from clconv.program.plan import Launch, Launches, Plan, line_of_groups
+from clconv.spec.dtypes import copied
 from clconv.spec.rearrangement import PADDING_MODES, PARTS, Rearrangement
 from clconv.spec.tensor import Problem, Tensor
 
@@ -30,11 +30,6 @@ class Move:
     def scratch(self) -> str:
         """The buffer that holds it in the plain form."""
         return f"plain_{self.name}"
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Its size."""
-        return prod(self.plain.shape) * dtype_named(self.plain.dtype).itemsize_bytes
 
 
 def moves_of(problem: Problem) -> tuple[Move, ...]:
@@ -70,8 +65,8 @@ def rearranged_plan(problem: Problem, inner: Plan) -> Plan:
     read = (move for move in moves if reads_result or move.name in problem.operands)
     before = [to_plain_launch(move) for move in read]
     after = [from_plain_launch(move) for move in moves if move.name in problem.results]
-    launches = (*before, *renamed(inner.launches, names), *after)
-    scratch = {move.scratch: move.scratch_bytes for move in moves}
+    launches = Launches(lambda: (*before, *renamed(inner.launches, names), *after))
+    scratch = {move.scratch: move.plain.size_bytes for move in moves}
     return Plan(problem, inner.algorithm, launches, {**inner.workspace, **scratch})
 
 

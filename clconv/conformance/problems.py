@@ -13,7 +13,7 @@ from clconv.errors import UnsupportedError
 from clconv.reference.windows import padding_pairs
 from clconv.spec.deform import DeformProblem
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.general import GeneralConvProblem
+from clconv.spec.general import GeneralConvProblem, generalised
 from clconv.spec.geometry import Geometry
 from clconv.spec.images import (
     AdaptivePoolProblem,
@@ -22,7 +22,7 @@ from clconv.spec.images import (
     IndexProblem,
     PoolProblem,
 )
-from clconv.spec.layout import DimensionNumbers, permuted
+from clconv.spec.layout import permuted
 from clconv.spec.pool_lp import LpPoolProblem
 from clconv.spec.problem import ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
@@ -74,7 +74,7 @@ def _with(call: PublicCall, name: str, arguments: int, options: tuple[str, ...])
 
 
 def _is_depthwise(problem: Convolution) -> bool:
-    general = _generalised(problem)
+    general = generalised(problem)
     inputs = permuted(general.w_shape, general.dimension_numbers.w, "I")
     written = general.beta or general.activation != "none" or general.padding_mode != "zeros"
     return inputs == (1,) and not written
@@ -97,7 +97,7 @@ def _window(geometry: Geometry, pool: bool = False) -> dict[str, Any]:
 
 
 def _conv_call(problem: Convolution, t: Tensors) -> PublicCall:
-    general = _generalised(problem)
+    general = generalised(problem)
     if dtype_named(problem.dtype).kind == "i" and _is_integer_call(general):
         return _integer_call(general, t)
     biased = general.bias and general.direction == "backward_data"
@@ -135,30 +135,6 @@ def _conv_call(problem: Convolution, t: Tensors) -> PublicCall:
     return PublicCall(name, (t["x"], t["w"], t.get("bias")), options)
 
 
-def _generalised(problem: Convolution) -> GeneralConvProblem:
-    """Return the same problem, as a general one."""
-    if isinstance(problem, GeneralConvProblem):
-        return problem
-    geometry = problem.geometry
-    return GeneralConvProblem(
-        problem.direction,
-        problem.dtype,
-        problem.x_shape,
-        problem.w_shape,
-        geometry.stride,
-        geometry.padding,
-        (1,) * geometry.rank,
-        geometry.dilation,
-        problem.groups,
-        1,
-        DimensionNumbers.channels_first(geometry.rank),
-        bias=problem.bias,
-        flip=problem.flip,
-        activation=problem.activation,
-        beta=problem.beta,
-    )
-
-
 def _needs_general(problem: GeneralConvProblem) -> bool:
     negative = min(map(min, problem.padding)) < 0
     return max(problem.input_dilation) > 1 or problem.batch_groups > 1 or negative
@@ -184,7 +160,7 @@ def _integer_call(problem: GeneralConvProblem, t: Tensors) -> PublicCall:
 
 
 def _quantized_call(problem: QuantizedConvProblem, t: Tensors) -> PublicCall:
-    options = dict(_integer_call(_generalised(problem.sums), t).options)
+    options = dict(_integer_call(generalised(problem.sums), t).options)
     del options["accumulator"]
     zeros = options.pop("x_zero_point", 0), options.pop("w_zero_point", 0)
     scale = np.ldexp(t["mantissa"].astype(float), t["exponent"])

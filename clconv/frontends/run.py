@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from clconv.algorithms import selfcheck
-from clconv.algorithms.registry import select
 from clconv.conformance.calls import PublicCall, call_on
 from clconv.conformance.data import data_for
 from clconv.conformance.problems import call_of
@@ -19,6 +18,8 @@ from clconv.conformance.rules import Finding, check_bits, check_bound, why_not
 from clconv.conformance.runner import DeviceBackend
 from clconv.errors import UnsupportedError
 from clconv.frontends.tables import usable_devices
+from clconv.ops.division import Division
+from clconv.ops.execute import plan_of
 from clconv.program.device import Device
 from clconv.spec.cost import Cost, cost
 from clconv.spec.parse import parse
@@ -32,9 +33,7 @@ class Report:
     """What one device did with the problem; `refusal` says why nothing."""
 
     device: Device
-    algorithm: str = ""
-    launches: int = 0
-    workspace_bytes: int = 0
+    division: Division | None = None
     findings: tuple[tuple[str, Finding | str], ...] = ()
     median_s: float = 0.0
     calls: int = 0
@@ -85,8 +84,8 @@ def _sizes(problem: Problem, price: Cost) -> str:
 def _run_on(device: Device, problem: Problem, algorithm: str, repeat: int) -> Report:
     backend = DeviceBackend(device, algorithm)
     try:
-        plan = select(problem, device, algorithm)
-    except UnsupportedError as error:
+        division = plan_of(str(problem), device=device, algorithm=algorithm)
+    except (UnsupportedError, MemoryError) as error:
         return Report(device, refusal=str(error))
     findings = tuple(
         (rule, _hold(problem, backend, rule, kind))
@@ -96,9 +95,7 @@ def _run_on(device: Device, problem: Problem, algorithm: str, repeat: int) -> Re
     times_s = _timed(call, backend, repeat)
     return Report(
         device,
-        plan.algorithm,
-        len(plan.launches),
-        plan.workspace_bytes,
+        division,
         findings,
         statistics.median(times_s),
         len(times_s),
@@ -141,10 +138,15 @@ def _column(report: Report, price: Cost) -> dict[str, str]:
     column = {"device": str(report.device)}
     if report.refusal:
         return column | {"algorithm": f"[red]refused[/]: {report.refusal}"}
-    shown = dict(report.findings)
+    assert report.division is not None
+    shown, plans, need = dict(report.findings), [*report.division.plans], report.division.need
+    workspace_bytes = max(plan.workspace_bytes for plan in plans)
+    launches = sum(len(plan.launches) for plan in plans)
+    pieces = f" in {len(plans)} pieces" * (len(plans) > 1)
     return column | {
-        "algorithm": f"{report.algorithm}, {report.launches} launches",
-        "workspace": f"{report.workspace_bytes / 1e6:.3g} MB",
+        "algorithm": f"{plans[0].algorithm}, {launches} launches{pieces}",
+        "device memory": f"{need.total_bytes / 1e6:.3g} MB, of which workspace"
+        f" {workspace_bytes / 1e6:.3g} MB; largest buffer {need.largest_bytes / 1e6:.3g} MB",
         "whole numbers": _verdict(shown["bits"], "equal the reference, bit for bit"),
         "reals": _verdict(shown["bound"], "worst error is {:.3f} of its bound"),
         "time": f"{1e3 * report.median_s:.3g} ms, median of {report.calls} calls on numpy arrays",

@@ -65,10 +65,15 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return np.dtype(name)
 
 
+def is_plain(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether `array` is in C order, aligned to its elements, in native byte order."""
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative)
+
+
 def plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return `array` in C order, aligned to its elements, in native byte order."""
-    native = array.dtype.newbyteorder("=")
-    return np.require(array, dtype=native, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    """Return `array`, or a copy that is plain."""
+    return array if is_plain(array) else array.astype(array.dtype.newbyteorder("="), order="C")
 
 
 def _check_dtypes(dtypes: dict[str, np.dtype[Any]], supported: tuple[str, ...]) -> None:

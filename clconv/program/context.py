@@ -6,11 +6,14 @@ belongs to one thread and one queue. `default_context` and `context_of` keep one
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 import pyopencl as cl
@@ -18,8 +21,11 @@ import pyopencl as cl
 from clconv.program.build import build
 from clconv.program.device import Device, describe, select_device, warn_if_bad
 from clconv.program.fork import refuse_inherited
+from clconv.program.memory import Memory, room_of
 from clconv.program.plan import Launch, Plan, Size3
 
+NOTHING, UNLIMITED = Memory(0, 0), Memory(sys.maxsize, sys.maxsize)
+T = TypeVar("T")
 QUEUES_REMEMBERED = 16  # per thread
 PLANS_REMEMBERED = 512  # per context
 
@@ -49,12 +55,16 @@ class Context:
     device: Device
     queue: cl.CommandQueue
     opencl: cl.Context  # held: a queue of Intel's CPU runtime does not keep its context alive
-    plans: OrderedDict[object, BoundPlan] = field(default_factory=OrderedDict)
+    plans: OrderedDict[object, Any] = field(default_factory=OrderedDict)
+    room: Memory = field(init=False)
+    launched: bool = False  # since it was last set to False
     _scratch: dict[str, cl.Buffer] = field(default_factory=dict)
+    _taken: Memory = NOTHING  # by scratch, as last reserved
     _last: list[cl.Event] = field(default_factory=list)
     _out_of_order: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.room = room_of(self.device)
         flag = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
         self._out_of_order = bool(self.queue.properties & flag)
 
@@ -74,7 +84,7 @@ class Context:
                 kernel.set_arg(position, scalar)
         return BoundLaunch(kernel, launch.global_size, launch.local_size, tuple(buffers))
 
-    def remember(self, key: object, plan: BoundPlan) -> BoundPlan:
+    def remember(self, key: object, plan: T) -> T:
         """Keep `plan` under `key`, forgetting the one that was used longest ago if need be."""
         self.plans[key] = plan
         if len(self.plans) > PLANS_REMEMBERED:
@@ -86,32 +96,66 @@ class Context:
         bound: BoundPlan,
         tensors: Mapping[str, cl.Buffer],
         wait_for: Sequence[cl.Event] = (),
+        scratch: Mapping[str, cl.Buffer] | None = None,
     ) -> cl.Event:
         """Enqueue the plan's launches in order and return the event of the last one.
 
         Nothing waits. On an out-of-order queue the launches are chained by events, this call's
-        first one after the previous call's last: they share scratch memory.
+        first one after the previous call's last: they share scratch memory. `scratch` is what
+        `reserve` gave, if it has been asked.
         """
-        buffers = {**tensors, **self._workspace(bound.plan)}
+        buffers = {**tensors, **(self.reserve(bound.plan) if scratch is None else scratch)}
         waits = [*wait_for, *self._last]
         for launch in bound.launches:
             for position, name in launch.buffers:
                 launch.kernel.set_arg(position, buffers[name])
-            event = cl.enqueue_nd_range_kernel(
-                self.queue, launch.kernel, launch.global_size, launch.local_size, wait_for=waits
-            )
+            event = self._enqueue(launch, waits)
+            self.launched = True
             waits = [event] if self._out_of_order else []
         self._last = waits
         return event
 
-    def _workspace(self, plan: Plan) -> dict[str, cl.Buffer]:
-        """Return the plan's scratch buffers; they grow as needed and are kept between calls."""
-        for name, size_bytes in plan.workspace.items():
-            if name not in self._scratch or self._scratch[name].size < size_bytes:
-                flags = cl.mem_flags.READ_WRITE
-                self._scratch.pop(name, None)
-                self._scratch[name] = cl.Buffer(self.opencl, flags, size_bytes)
-        return {name: self._scratch[name] for name in plan.workspace}
+    def _enqueue(self, launch: BoundLaunch, waits: list[cl.Event]) -> cl.Event:
+        sizes = (launch.kernel, launch.global_size, launch.local_size)
+        try:
+            return cl.enqueue_nd_range_kernel(self.queue, *sizes, wait_for=waits)
+        except cl.MemoryError:  # once more, when what is under way has given its memory back
+            self.queue.finish()
+            return cl.enqueue_nd_range_kernel(self.queue, *sizes, wait_for=waits)
+
+    def reserve(self, plan: Plan, room: Memory = UNLIMITED) -> dict[str, cl.Buffer]:
+        """Return the plan's scratch buffers; they grow as needed and are kept between calls.
+
+        Where those kept would not let all of them keep to `room`, they are given back first.
+        """
+        scratch, sizes = self._scratch, plan.workspace
+        if self._taken.fits(room):
+            known = {name: scratch[name] for name in sizes if name in scratch}
+            if all(name in known and known[name].size >= size for name, size in sizes.items()):
+                return known
+        kept = {name: buffer.size for name, buffer in scratch.items()}
+        after = kept | {name: max(kept.get(name, 0), size) for name, size in sizes.items()}
+        if not _taken(after).fits(room):
+            scratch.clear()
+            kept, after = {}, dict(sizes)
+        for name, size_bytes in sizes.items():
+            if kept.get(name, 0) < size_bytes:
+                scratch.pop(name, None)
+                scratch[name] = cl.Buffer(self.opencl, cl.mem_flags.READ_WRITE, size_bytes)
+        self._taken = _taken(after)
+        return {name: scratch[name] for name in sizes}
+
+    def recover(self) -> None:
+        """After a failure: wait for what was enqueued all the same, and give scratch back."""
+        with suppress(cl.Error):
+            self.queue.finish()
+        self._last = []
+        self._scratch.clear()
+        self._taken = NOTHING
+
+
+def _taken(sizes: Mapping[str, int]) -> Memory:
+    return Memory(sum(sizes.values()), max(sizes.values(), default=0))
 
 
 class _PerThread(threading.local):

@@ -6,11 +6,15 @@ Making a plan touches no OpenCL, so that it can be printed, compared and tested 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
 import numpy as np
+
+from clconv.program.memory import Memory
+from clconv.spec.tensor import Problem
 
 Size3 = tuple[int, int, int]
 Argument = str | int | np.number[Any]
@@ -36,22 +40,62 @@ class Launch:
         return f"{self.kernel}<{self.global_size}, {self.local_size}>({arguments})"
 
 
+class Launches(Sequence[Launch]):
+    """Launches that are made when they are first looked at.
+
+    What a plan needs is asked for many times before one is run, and chunks may be thousands.
+    """
+
+    def __init__(self, make: Callable[[], Iterable[Launch]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> tuple[Launch, ...]:
+        return tuple(self._make())
+
+    @overload
+    def __getitem__(self, index: int) -> Launch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Launch]: ...
+    def __getitem__(self, index: int | slice) -> Launch | Sequence[Launch]:
+        return self._made[index]
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What running one problem takes: launches in order, and scratch buffers by name."""
 
-    problem: object
+    problem: Problem
     algorithm: str
-    launches: tuple[Launch, ...]
+    launches: Sequence[Launch]
     workspace: Mapping[str, int] = field(default_factory=dict)  # bytes of each scratch buffer
 
     @property
     def workspace_bytes(self) -> int:
-        """Device memory beyond the operands."""
+        """Device memory beyond the tensors."""
         return sum(self.workspace.values())
 
+    def need(self, buffers: Collection[str], counted: Collection[str]) -> Memory:
+        """Return what running takes, workspace included.
+
+        `buffers` are the tensors that a buffer is made for, `counted` those of them that take
+        memory of the device beyond the caller's.
+        """
+        tensors = {**self.problem.operands, **self.problem.results}
+        sizes = {name: tensor.size_bytes for name, tensor in tensors.items() if name in buffers}
+        total_bytes = self.workspace_bytes + sum(sizes.get(name, 0) for name in counted)
+        return Memory(total_bytes, max((*self.workspace.values(), *sizes.values()), default=0))
+
     def __str__(self) -> str:
-        head = f"{self.problem} by {self.algorithm}, {self.workspace_bytes} B workspace"
+        tensors = {**self.problem.operands, **self.problem.results}.values()
+        moved = sum(tensor.size_bytes for tensor in tensors)
+        head = (
+            f"{self.problem} by {self.algorithm}, {self.workspace_bytes} B workspace,"
+            f" {moved} B of tensors"
+        )
         return "\n  ".join([head, *map(str, self.launches)])
 
 

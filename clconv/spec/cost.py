@@ -15,7 +15,7 @@ from clconv.spec.images import (
 )
 from clconv.spec.problem import ConvProblem
 from clconv.spec.quantized import QuantizedConvProblem
-from clconv.spec.tensor import Problem, Tensor
+from clconv.spec.tensor import Problem
 
 
 class Cost(NamedTuple):
@@ -35,12 +35,9 @@ class Cost(NamedTuple):
 
 def cost(problem: Problem) -> Cost:
     """Return the cost of a problem."""
-    moved = sum(map(_bytes, (*problem.operands.values(), *problem.results.values())))
+    tensors = (*problem.operands.values(), *problem.results.values())
+    moved = sum(tensor.size_bytes for tensor in tensors)
     return Cost(_flops(problem), moved, _im2col_bytes(problem))
-
-
-def _bytes(tensor: Tensor) -> int:
-    return prod(tensor.shape) * dtype_named(tensor.dtype).itemsize_bytes
 
 
 def _flops(problem: Problem) -> int:

@@ -233,3 +233,27 @@ class GeneralConvProblem:
         numbers = self.dimension_numbers
         flags += [str(numbers)] * (numbers != DimensionNumbers.channels_first(len(self.stride)))
         return flags + self.plain.flags
+
+
+def generalised(problem: ConvProblem | GeneralConvProblem) -> GeneralConvProblem:
+    """Return the same problem, as a general one."""
+    if isinstance(problem, GeneralConvProblem):
+        return problem
+    geometry = problem.geometry
+    return GeneralConvProblem(
+        problem.direction,
+        problem.dtype,
+        problem.x_shape,
+        problem.w_shape,
+        geometry.stride,
+        geometry.padding,
+        (1,) * geometry.rank,
+        geometry.dilation,
+        problem.groups,
+        1,
+        DimensionNumbers.channels_first(geometry.rank),
+        bias=problem.bias,
+        flip=problem.flip,
+        activation=problem.activation,
+        beta=problem.beta,
+    )

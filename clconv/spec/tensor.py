@@ -7,6 +7,7 @@ from math import prod
 from typing import NamedTuple, Protocol
 
 from clconv.errors import UnsupportedError
+from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import INDEX_LIMIT, Sizes
 from clconv.spec.rearrangement import Rearrangement
 
@@ -16,6 +17,11 @@ class Tensor(NamedTuple):
 
     shape: Sizes
     dtype: str
+
+    @property
+    def size_bytes(self) -> int:
+        """What its elements take."""
+        return prod(self.shape) * dtype_named(self.dtype).itemsize_bytes
 
 
 class Problem(Protocol):

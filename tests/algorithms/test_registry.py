@@ -32,7 +32,7 @@ DEPTHWISE = ConvProblem("forward", "float32", 2, 4, 8, 4, GEOMETRY)
 def test_auto(device, problem, name):
     plan = select(problem, device)
     assert plan.algorithm == name
-    assert str(plan).startswith(f"{problem} by {name}, {plan.workspace_bytes} B workspace\n")
+    assert str(plan).startswith(f"{problem} by {name}, {plan.workspace_bytes} B workspace, ")
     assert all(launch.kernel in str(plan) for launch in plan.launches)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pyopencl as cl
 
 import clconv
-from clconv.ops.execute import plan_for
+from clconv.ops.division import Placement
+from clconv.ops.routes import Asked
 from clconv.program import context as module
 from clconv.program.context import context_of, default_context
 from clconv.spec.geometry import Geometry
@@ -18,6 +19,11 @@ from clconv.spec.problem import ConvProblem
 def problem(size):
     geometry = Geometry((size,), (3,), (1,), (1,), ((1, 1),))
     return ConvProblem("forward", "float32", 2, 3, 4, 1, geometry)
+
+
+def plan_for(context, problem):
+    asked = Asked(context, "auto", "strict")
+    return asked.route(problem, Placement("shared"), context.room).plan
 
 
 def test_plans_are_made_once_and_forgotten_in_order(device, monkeypatch):
@@ -36,8 +42,8 @@ def test_plans_are_made_once_and_forgotten_in_order(device, monkeypatch):
 def test_scratch_memory_is_shared_by_plans_and_grows(device):
     context = default_context(device)
     small, large = (plan_for(context, problem(n)).plan for n in (50, 5000))
-    first = context._workspace(large)["columns"]
-    assert context._workspace(small)["columns"] is first
+    first = context.reserve(large)["columns"]
+    assert context.reserve(small)["columns"] is first
     assert first.size >= large.workspace["columns"]
 
 
