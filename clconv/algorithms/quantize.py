@@ -27,6 +27,7 @@ def quantized_plan(problem: QuantizedConvProblem, inner: Plan) -> Plan:
         global_size=global_size,
         local_size=local_size,
         arguments=("sums", "mantissa", "exponent", "y_zero_point", "y", prod(spatial)),
+        turns=0,
     )
     launches = (*renamed(inner.launches, {"y": "sums"}), launch)
     sums_bytes = prod(problem.sums.y_shape) * dtype_named("int32").itemsize_bytes
