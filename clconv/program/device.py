@@ -76,13 +76,14 @@ class Device:
         """What it is known to do wrong."""
         return find_quirk(self.platform, self.name, self.version)
 
-    def rank(self) -> tuple[bool, bool, int, bool]:
+    def rank(self) -> tuple[bool, bool, int, bool, bool]:
         """Return the sort key of the default choice, best first."""
         quirk = self.quirk
         return (
             self.known_bad is not None,
             quirk is not None and quirk.emulated,
             RANK.index(self.kind),
+            quirk is not None,
             self.platform != PREFERRED_PLATFORM,
         )
 

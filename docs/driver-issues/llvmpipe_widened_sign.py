@@ -1,7 +1,7 @@
 """rusticl on llvmpipe (Mesa 22.3.6): an int widened to long is never below 0.
 
-`(long)i < 0` is false for every int i, and so is `(long)i < -2`; `i < 0` itself is right, and so are
-a long that was read as one and a comparison with a variable. Needs pyopencl and numpy alone:
+`(long)i < 0` is false for every int i, and so is `(long)i < -2`. Right are `i < 0`, a long that was
+read as one, and a comparison with a variable. Needs pyopencl and numpy alone:
 
     RUSTICL_ENABLE=llvmpipe python llvmpipe_widened_sign.py
 """

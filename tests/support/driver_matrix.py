@@ -70,12 +70,14 @@ class Result:
     deaths: int = 0
     share: float = 0.0
     seconds: float = 0.0
+    cpu_s: float = 0.0  # of all threads: what it takes where nothing else runs
     misses: list[str] = field(default_factory=list)
     skips: Counter[str] = field(default_factory=Counter)
 
     def take(self, facts: Mapping[str, object]) -> None:
         """Add what a worker said of one case."""
         self.cases += 1
+        self.cpu_s += float(str(facts["cpu_s"]))
         self.checks += int(str(facts["checks"]))
         self.share = max(self.share, float(str(facts["share"])))
         self.misses += facts["misses"]  # type: ignore[arg-type]
@@ -186,14 +188,23 @@ def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
     table = Table(title="OpenCL implementations", title_justify="left")
     for heading in ("implementation", "kernels"):
         table.add_column(heading)
-    for heading in ("cases", "checks", "passed", "skipped", "deaths", "worst error / bound", "s"):
+    for heading in (
+        "cases",
+        "checks",
+        "passed",
+        "skipped",
+        "deaths",
+        "worst error / bound",
+        "s",
+        "CPU s",
+    ):
         table.add_column(heading, justify="right")
     for r in results:
         passed = r.checks + r.deaths - len(r.misses)
         numbers = (r.cases, r.checks, passed, sum(r.skips.values()), r.deaths)
         table.add_row(
             *(r.implementation.name, r.kernels, *map(str, numbers)),
-            *(f"{r.share:.3f}", f"{r.seconds:.0f}"),
+            *(f"{r.share:.3f}", f"{r.seconds:.0f}", f"{r.cpu_s:.0f}"),
             style="red" if r.misses else "",
         )
     for name, reason in absent.items():

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import time
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -51,6 +52,7 @@ def main() -> None:
     implementation = on_device(device)
     cases = cases_of(grid, implementation.algorithms)[::step]
     tell(device=str(device), kernels=device.kernels, cases=len(cases))
+    cpu_s = 0.0
     for number, case in enumerate(cases[first:], first):
         tell(begins=number, problem=str(case))
         outcomes = list(run_case(implementation.backend_of, case))
@@ -61,8 +63,16 @@ def main() -> None:
             for o in outcomes
             if o.finding and o.is_miss
         ]
+        cpu_s, used_s = time.process_time(), cpu_s
         share = max((finding.share for finding in findings), default=0.0)
-        tell(ended=number, checks=len(findings), misses=misses, skips=skips, share=min(share, 1e9))
+        tell(
+            ended=number,
+            checks=len(findings),
+            misses=misses,
+            skips=skips,
+            share=min(share, 1e9),  # JSON has no infinity
+            cpu_s=cpu_s - used_s,
+        )
 
 
 if __name__ == "__main__":
