@@ -29,7 +29,7 @@ class Limits:
 
 def default_limits(device: Device) -> Limits:
     """Return the limits that suit `device`."""
-    wanted = CPU_WORKSPACE_BYTES if device.is_cpu else GPU_WORKSPACE_BYTES
+    wanted = CPU_WORKSPACE_BYTES if device.kernels == "cpu" else GPU_WORKSPACE_BYTES
     return Limits(min(wanted, device.max_allocation_bytes // 4))
 
 

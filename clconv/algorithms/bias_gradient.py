@@ -5,7 +5,7 @@ from __future__ import annotations
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_type
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan
+from clconv.program.plan import Launch, Plan, loop
 from clconv.spec.images import BiasGradientProblem
 from clconv.spec.tensor import Problem
 
@@ -26,6 +26,8 @@ class BiasGradient:
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return one launch and no workspace."""
         assert isinstance(problem, BiasGradientProblem)
+        rest = problem.positions % LANES
+        plane = loop(problem.positions // LANES, loop(LANES)) + loop(rest)
         launch = Launch(
             source="reduce/bias_gradient.cl",
             kernel="bias_gradient",
@@ -33,5 +35,6 @@ class BiasGradient:
             global_size=(problem.channels, 1, 1),
             local_size=(1, 1, 1),
             arguments=("dy", "db", problem.batch, problem.positions),
+            turns=loop(LANES) + loop(problem.batch, plane) + loop(LANES),
         )
         return Plan(problem, self.name, (launch,))

@@ -22,13 +22,13 @@ from clconv.algorithms.base import Limits
 from clconv.algorithms.element import real_type
 from clconv.algorithms.gemm import Matrix, Split, gemm_launch, pack_launch, panels, tile_for
 from clconv.algorithms.gemm_jobs import JOBS, Job, chunks, transposed
+from clconv.algorithms.im2col import channel_block
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan, line_of_groups, round_up
+from clconv.program.plan import Launch, Plan, line_of_groups, loop, round_up
 from clconv.spec.deform import DeformProblem
 
 NAME = "deform"
-CHANNEL_BLOCK = 32  # channels that one work-item of deform_columns and deform_rows samples
 # Work-items for each compute unit, among which deform_data divides channels and pixels. All of them
 # go through all samples of their image: 16 channels of 112 x 112 took 5, 8 and 15 ms with 1, 2 and
 # 4 on two Zen cores (Intel's runtime). With one, cores idle where work does not divide evenly. A
@@ -51,7 +51,7 @@ def deform_plan(problem: DeformProblem, device: Device, limits: Limits) -> Plan:
 
 def _job(problem: DeformProblem, device: Device, limits: Limits) -> Job:
     conv, tile = problem.conv, tile_for(device, problem.dtype)
-    unfold = partial(unfold_launch, problem)
+    unfold = partial(unfold_launch, problem, channel_block(device))
     if conv.direction == "backward_data":
         return _Gradients(conv, tile, limits, unfold, problem, device)
     return JOBS[conv.direction](conv, tile, limits, unfold)
@@ -83,7 +83,7 @@ class _Gradients(Job):
         """Windows of each image, and images, of a chunk."""
         rows = self.problem.groups * self.unfolded
         windows = self.fitting(self.positions, self.tile.nr, rows)
-        windows = min(windows, self.positions)
+        windows = min(windows, self.positions, _most_windows(self.deform, self.device))
         return windows, self.fitting(self.problem.batch, 1, rows * windows)
 
     def workspace(self) -> dict[str, int]:
@@ -143,7 +143,9 @@ def _mask(problem: DeformProblem) -> str:
     return "mask" if problem.has_mask else "offset"
 
 
-def unfold_launch(problem: DeformProblem, way: str, nr: int, first: int, count: int) -> Launch:
+def unfold_launch(
+    problem: DeformProblem, block: int, way: str, nr: int, first: int, count: int
+) -> Launch:
     """Sample columns [first, first + count) of X-hat into panels of `nr` columns or rows.
 
     `way` is what lies beside each other in a panel: "columns" or "rows".
@@ -154,21 +156,50 @@ def unfold_launch(problem: DeformProblem, way: str, nr: int, first: int, count: 
         source="deform/panels.cl",
         kernel=f"deform_{way}",
         macros={**_macros(problem), "NR": nr},
-        global_size=(panels(count, nr), panels(channels, CHANNEL_BLOCK), conv.groups),
+        global_size=(panels(count, nr), panels(channels, block), conv.groups),
         local_size=(1, 1, 1),
         arguments=(
             *("x", "offset", _mask(problem), "columns", channels, conv.groups),
-            *(problem.offset_groups, first, count, CHANNEL_BLOCK, *conv.geometry.scalars()),
+            *(problem.offset_groups, first, count, block, *conv.geometry.scalars()),
         ),
+        turns=_unfold_turns(problem, block, nr),
     )
+
+
+def _unfold_turns(problem: DeformProblem, block: int, nr: int) -> int:
+    geometry = problem.conv.geometry
+    axes, corners = loop(geometry.rank), 2**geometry.rank
+    located = loop(nr, axes + loop(corners, 2 * axes))
+    taken = loop(nr) + loop(corners, loop(nr)) + loop(nr)
+    # The channels of a block in turns, one for each offset group that they belong to.
+    parts = min(panels(block, problem.offset_channels) + 1, block)
+    channels = loop(parts, located + 1) + block * (1 + taken + loop(nr))
+    return loop(nr) + loop(geometry.taps, channels) + loop(nr, loop(nr))
+
+
+def _sample_turns(problem: DeformProblem, block: int) -> int:
+    """Return those of deform_data for one window."""
+    geometry = problem.conv.geometry
+    axes, corners = loop(geometry.rank), 2**geometry.rank
+    return 1 + loop(geometry.taps, axes + loop(corners, 2 * axes + loop(block)))
+
+
+def _most_windows(problem: DeformProblem, device: Device) -> int:
+    """Return how many windows a work-item of deform_data, of one channel, may go through."""
+    geometry = problem.conv.geometry
+    if device.max_loop_turns is None:
+        return geometry.positions
+    zeros = loop(1, loop(geometry.pixels)) + 1
+    return max((device.max_loop_turns - zeros) // _sample_turns(problem, 1), 1)
 
 
 def data_launch(problem: DeformProblem, device: Device, chunk: _Chunk) -> Launch:
     """Scatter the columns of a chunk into dx, which the first windows of an image begin anew."""
     conv, shared = problem.conv, problem.offset_channels
     pixels = conv.geometry.pixels
-    items = device.compute_units * (CPU_ITEMS if device.is_cpu else GPU_ITEMS)
-    blocks = min(panels(items, chunk.images * problem.offset_groups), shared)
+    items = device.compute_units * (CPU_ITEMS if device.kernels == "cpu" else GPU_ITEMS)
+    wanted = panels(items, chunk.images * problem.offset_groups)
+    blocks = min(wanted, shared) if device.max_loop_turns is None else shared
     block = panels(shared, blocks)
     parts = problem.offset_groups * panels(shared, block)
     span = panels(pixels, min(panels(items, chunk.images * parts), pixels))
@@ -182,6 +213,7 @@ def data_launch(problem: DeformProblem, device: Device, chunk: _Chunk) -> Launch
             *("columns", "offset", _mask(problem), "dx", conv.channels, shared, block, span),
             *(chunk.first_image, chunk.first_window, chunk.windows, *conv.geometry.scalars()),
         ),
+        turns=loop(block, loop(span)) + chunk.windows * _sample_turns(problem, block) + 1,
     )
 
 
@@ -202,4 +234,12 @@ def offset_launch(problem: DeformProblem, chunk: _Chunk) -> Launch:
             *(chunk.first_image, chunk.first_window, chunk.windows, chunk.columns),
             *conv.geometry.scalars(),
         ),
+        turns=_offset_turns(problem),
     )
+
+
+def _offset_turns(problem: DeformProblem) -> int:
+    geometry = problem.conv.geometry
+    axes, corners = loop(geometry.rank), 2**geometry.rank
+    channel = axes + loop(corners, axes + loop(geometry.rank, axes)) + axes
+    return 3 * axes + loop(corners, axes) + loop(problem.offset_channels, channel)

@@ -7,13 +7,11 @@ from math import prod
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
-from clconv.program.device import Device
-from clconv.program.plan import Argument, Launch, Plan
+from clconv.program.device import MAX_VECTOR_WIDTH, Device
+from clconv.program.plan import Argument, Launch, Plan, loop
 from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
-
-MAX_LANES = 16  # of a vector
 
 
 class Depthwise:
@@ -30,7 +28,8 @@ class Depthwise:
             return f"depthwise needs one channel a group, not C/groups={problem.group_channels}"
         # A vector's lanes go on past the last window, whether they are kept or not.
         geometry = problem.geometry
-        furthest = (geometry.output[-1] + MAX_LANES) * geometry.macros()["SW"] + geometry.extent[-1]
+        lanes = geometry.output[-1] + MAX_VECTOR_WIDTH
+        furthest = lanes * geometry.macros()["SW"] + geometry.extent[-1]
         if furthest >= INDEX_LIMIT:
             return f"depthwise reads up to pixel {furthest} of a row; kernels index 2**31"
         return None
@@ -58,18 +57,33 @@ class Depthwise:
                 ("x", "dy", "dw", p.batch, multiplier, int(p.flip)),
             ),
         }[p.direction]
-        width = native_width(device, p.dtype)
+        width = min(max(native_width(device, p.dtype), 4), device.max_vector_width)
         launch = Launch(
             source="depthwise/depthwise.cl",
             kernel=f"depthwise_{p.direction}",
             macros={
                 **real_macros(p.dtype),
-                "VW": min(max(width, 4), MAX_LANES),
+                "VW": width,
                 **epilogue_macros(p),
                 **geometry.macros(),
             },
             global_size=sizes,
             local_size=(1, 1, 1),
             arguments=arguments + geometry.scalars(),
+            turns=_turns(p, width),
         )
         return Plan(problem, self.name, (launch,))
+
+
+def _turns(problem: ConvProblem, width: int) -> int:
+    geometry = problem.geometry
+    lanes, taps, multiplier = loop(width), geometry.taps, problem.group_outputs
+    row = loop(taps // geometry.kernel[-1], loop(geometry.kernel[-1], lanes))
+    if problem.direction == "forward":
+        return loop(-(-geometry.output[-1] // width), row + 2 * lanes)
+    if problem.direction == "backward_data":
+        pixels = geometry.input[-1]
+        vectors = loop(-(-pixels // width), loop(multiplier, row) + lanes)
+        return vectors + loop(pixels, loop(multiplier * taps))
+    rows = problem.batch * prod(geometry.output[:-1])
+    return loop(rows, loop(-(-geometry.output[-1] // width), 2 * lanes)) + lanes

@@ -9,7 +9,7 @@ from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import Device
-from clconv.program.plan import Argument, Launch, Plan, line_of_groups
+from clconv.program.plan import Argument, Launch, Plan, line_of_groups, loop
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
@@ -55,5 +55,10 @@ class Direct:
             global_size=global_size,
             local_size=local_size,
             arguments=arguments + geometry.scalars(generic=True),
+            turns={
+                "forward": loop(Cg, loop(geometry.taps)),
+                "backward_data": loop(geometry.taps, loop(Og)),
+                "backward_weights": loop(p.batch, loop(geometry.positions)),
+            }[p.direction],
         )
         return Plan(problem, self.name, (launch,))

@@ -20,7 +20,9 @@ def real_macros(dtype: str) -> dict[str, int | str]:
 
 
 def native_width(device: Device, dtype: str) -> int:
-    """Return the elements of the device's own vectors."""
+    """Return the elements of the device's own vectors; a GPU's are its work-items."""
+    if device.kernels == "gpu":
+        return 1
     wide = dtype_named(dtype).itemsize_bytes == 8
     return device.simd_width_f64 if wide else device.simd_width_f32
 

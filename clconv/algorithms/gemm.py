@@ -5,12 +5,12 @@ Not an algorithm of its own; the ones that end in a matrix product build their p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clconv.algorithms.element import native_width, real_macros, real_type
-from clconv.algorithms.epilogue import beta_of, epilogue_macros
+from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
 from clconv.program.device import Device
-from clconv.program.plan import Launch, round_up
+from clconv.program.plan import Launch, loop, round_up
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.problem import ConvProblem
 
@@ -42,11 +42,11 @@ def tile_for(device: Device, dtype: str) -> Tile:
     136 GFLOP/s on Intel's runtime, 129 on PoCL 3.1, against 57 and 83 for 8 rows. A vector type
     of twice the native width does as well as two native ones and is the shorter program.
     """
-    if not device.is_cpu:
+    if device.kernels == "gpu":
         return Tile(mr=4, nv=1, vw=4, wg_m=8, wg_n=8)
     native = native_width(device, dtype)
     wide = native * dtype_named(dtype).itemsize_bytes == 64
-    vw = min(max(2 * native, 4), 16)
+    vw = min(max(2 * native, 4), device.max_vector_width)
     return Tile(mr=8 if wide else 6, nv=max(2 * native // vw, 1), vw=vw)
 
 
@@ -103,6 +103,7 @@ def pack_launch(
             *(src.name, dst, rows, depth, first, src.origin, src.group),
             *(row.inner, row.outer, row.step, column.inner, column.outer, column.step),
         ),
+        turns=loop(width) + loop(DEPTH, loop(width)),
     )
 
 
@@ -143,8 +144,49 @@ def gemm_launch(
         local_size=(tile.wg_m, tile.wg_n, 1),
         # A buffer has to be bound to `bias` even where it is not read: c will do.
         arguments=(
-            *(a, b, "bias" if start == BIAS else c.name, c.name, m, n, k, start, c.origin, first),
+            *(a, b, "bias" if start == BIAS else c.name, c.name, m, n, k, k, 0),
+            *(start, c.origin, first),
             *(c.column.inner, c.column.outer, c.column.step, c.row.step, c.group),
             beta_of(problem),
         ),
+        turns=_around(tile.mr, tile.nv, tile.vw) + k * _step(tile.mr, tile.nv),
+    )
+
+
+def _step(mr: int, nv: int) -> int:
+    """Return the turns of one term."""
+    return 1 + loop(nv) + loop(mr, loop(nv))
+
+
+def _around(mr: int, nv: int, vw: int) -> int:
+    """Return the turns of a product before and behind its terms, at most."""
+    row = 2 + nv * vw + loop(nv)
+    return loop(mr, loop(nv)) + 2 * loop(mr, row) + 1
+
+
+def cut_product(launch: Launch, limit: int) -> tuple[Launch, ...]:
+    """Return products that continue each other and make `launch`, none of more turns than `limit`.
+
+    None if that is no product, or begins with what is added at its end (beta*y).
+    """
+    macros, arguments = launch.macros, launch.arguments
+    if launch.kernel != "gemm" or macros["ACCUMULATE"]:
+        return ()
+    mr, nv, vw = (int(macros[name]) for name in ("MR", "NV", "VW"))
+    around, step = _around(mr, nv, vw), _step(mr, nv)
+    most = (limit - around) // step
+    depth, start = arguments[7], arguments[9]
+    if most < 1 or not isinstance(depth, int):
+        return ()
+    return tuple(
+        replace(
+            launch,
+            macros={**macros, **({} if skip + most >= depth else NO_EPILOGUE)},
+            arguments=(
+                *(*arguments[:6], min(most, depth - skip), depth, skip),
+                *(CONTINUE if skip else start, *arguments[10:]),
+            ),
+            turns=around + min(most, depth - skip) * step,
+        )
+        for skip in range(0, depth, most)
     )

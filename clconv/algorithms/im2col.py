@@ -10,13 +10,14 @@ from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_type
 from clconv.algorithms.gemm import panels
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Plan, line_of_groups
+from clconv.program.plan import Launch, Plan, line_of_groups, loop
 from clconv.spec.geometry import Geometry
 from clconv.spec.images import ColumnsProblem
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
-CHANNEL_BLOCK = 32  # channels that one work-item of im2col_columns unfolds
+# Channels that one work-item of im2col_columns unfolds; where a driver ends long loops, few.
+CHANNEL_BLOCK, SHORT_BLOCK = 32, 4
 COLUMN_BLOCK = 64  # columns that one work-item of im2col_rows unfolds
 
 
@@ -66,6 +67,7 @@ def im2col_launch(problem: ColumnsProblem) -> Launch:
         global_size=global_size,
         local_size=local_size,
         arguments=("x", "y", *geometry.scalars()),
+        turns=0,
     )
 
 
@@ -98,20 +100,30 @@ def col2im_launch(
             *(src, "bias" if has_bias else dst, dst, first, total, taken, group, skip, *strides),
             *(int(has_bias), *geometry.scalars()),
         ),
+        turns=loop(geometry.taps),
     )
 
 
-def unfold_launch(problem: ConvProblem, way: str, nr: int, first: int, count: int) -> Launch:
+def channel_block(device: Device) -> int:
+    """Return how many channels one work-item of im2col_columns and its like goes through."""
+    return CHANNEL_BLOCK if device.max_loop_turns is None else SHORT_BLOCK
+
+
+def unfold_launch(
+    problem: ConvProblem, channel_block: int, way: str, nr: int, first: int, count: int
+) -> Launch:
     """Unfold columns [first, first + count) of X-hat into panels of `nr` columns or rows.
 
     `way` is what lies beside each other in a panel: "columns" or "rows".
     """
     geometry, channels = problem.geometry, problem.group_channels
     if way == "columns":
-        block, size = CHANNEL_BLOCK, (panels(count, nr), panels(channels, CHANNEL_BLOCK))
+        block, size = channel_block, (panels(count, nr), panels(channels, channel_block))
+        turns = loop(nr) + loop(geometry.taps, loop(nr) + loop(block, loop(nr)))
     else:
         rows = channels * geometry.taps
         block, size = COLUMN_BLOCK, (panels(rows, nr), panels(count, COLUMN_BLOCK))
+        turns = loop(nr) + loop(block, loop(nr))
     return Launch(
         source="im2col/panels.cl",
         kernel=f"im2col_{way}",
@@ -122,4 +134,5 @@ def unfold_launch(problem: ConvProblem, way: str, nr: int, first: int, count: in
             *("x", "columns", channels, problem.groups, first, count, block),
             *geometry.scalars(),
         ),
+        turns=turns,
     )

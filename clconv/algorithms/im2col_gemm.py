@@ -13,7 +13,7 @@ from functools import partial
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.gemm import tile_for
 from clconv.algorithms.gemm_jobs import JOBS, Job
-from clconv.algorithms.im2col import unfold_launch
+from clconv.algorithms.im2col import channel_block, unfold_launch
 from clconv.program.device import Device
 from clconv.program.plan import Plan
 from clconv.spec.problem import ConvProblem
@@ -39,5 +39,8 @@ class Im2colGemm:
 
 
 def _job(problem: ConvProblem, device: Device, limits: Limits) -> Job:
-    tile, unfold = tile_for(device, problem.dtype), partial(unfold_launch, problem)
+    tile, unfold = (
+        tile_for(device, problem.dtype),
+        partial(unfold_launch, problem, channel_block(device)),
+    )
     return JOBS[problem.direction](problem, tile, limits, unfold)

@@ -7,9 +7,9 @@ from math import prod
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_type
 from clconv.program.device import Device
-from clconv.program.plan import Argument, Launch, Plan, line_of_groups
+from clconv.program.plan import Argument, Launch, Plan, line_of_groups, loop
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.geometry import three_axes
+from clconv.spec.geometry import Geometry, three_axes
 from clconv.spec.images import AdaptivePoolProblem, IndexProblem, PoolProblem
 from clconv.spec.tensor import Problem
 
@@ -79,7 +79,17 @@ def _window_launch(problem: PoolProblem, device: Device) -> Launch:
         global_size=global_size,
         local_size=local_size,
         arguments=arguments,
+        turns={
+            "max_pool": loop(geometry.taps),
+            "avg_pool": loop(geometry.taps) + counting(geometry),
+            "avg_pool_backward": loop(geometry.taps, counting(geometry)),
+        }[operator],
     )
+
+
+def counting(geometry: Geometry) -> int:
+    """Return the turns of `taps_between` in common/window.clh."""
+    return sum(map(loop, three_axes(geometry.kernel, 1)))
 
 
 def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
@@ -100,18 +110,32 @@ def _adaptive_launch(problem: AdaptivePoolProblem, device: Device) -> Launch:
         global_size=global_size,
         local_size=local_size,
         arguments=(*buffers, *three_axes(problem.input, 1), *three_axes(problem.output, 1)),
+        turns=_adaptive_turns(problem),
     )
+
+
+def _adaptive_turns(problem: AdaptivePoolProblem) -> int:
+    """Return those of all pixels of a window, or of all windows over a pixel."""
+    backward, turns = problem.operator == "adaptive_avg_pool_backward", 0
+    axes = zip(three_axes(problem.input, 1), three_axes(problem.output, 1), strict=True)
+    for pixels, windows in reversed(list(axes)):
+        # Where windows begin and end is rounded: one more at each side.
+        many = windows // pixels if backward else pixels // windows
+        turns = loop(many + 2, turns)
+    return turns
 
 
 def _index_launch(problem: IndexProblem, device: Device) -> Launch:
     planes = problem.batch * problem.channels
     sizes: tuple[int, ...] = (problem.pixels, problem.positions)
+    turns = 0
     if problem.operator == "max_unpool_backward":
         items = problem.positions
     else:
         wanted = -(-SPANS_PER_COMPUTE_UNIT * device.compute_units // max(planes, 1))
         span = -(-problem.pixels // min(wanted, problem.pixels))
         items, sizes = -(-problem.pixels // span), (*sizes, span)
+        turns = loop(span) + loop(problem.positions)
     unpool = problem.operator != "max_pool_backward"
     return Launch(
         source="pool/max_unpool.cl" if unpool else "pool/max_pool_backward.cl",
@@ -120,4 +144,5 @@ def _index_launch(problem: IndexProblem, device: Device) -> Launch:
         global_size=(items, planes, 1),
         local_size=(1, 1, 1),
         arguments=("x", "indices", "y", *sizes),
+        turns=turns,
     )

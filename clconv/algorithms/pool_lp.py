@@ -7,9 +7,9 @@ from math import prod
 import numpy as np
 
 from clconv.algorithms.base import STRICT, Limits
-from clconv.algorithms.pool import exact_divide
+from clconv.algorithms.pool import counting, exact_divide
 from clconv.program.device import Device
-from clconv.program.plan import Argument, Launch, Plan, line_of_groups
+from clconv.program.plan import Argument, Launch, Plan, line_of_groups, loop
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import three_axes
 from clconv.spec.pool_lp import LpPoolProblem
@@ -70,7 +70,24 @@ def _launch(
         global_size=global_size,
         local_size=local_size,
         arguments=(*buffers, *scalars),
+        turns=_turns(problem) if kernel == "lp_pool" else _gradient_turns(problem),
     )
+
+
+def _turns(problem: LpPoolProblem) -> int:
+    turns = 0
+    for taps in reversed(three_axes(problem.geometry.kernel, 1)):
+        turns = loop(taps, turns)
+    return turns + counting(problem.geometry)
+
+
+def _gradient_turns(problem: LpPoolProblem) -> int:
+    """Return those of the windows that may have a tap on a pixel."""
+    geometry, turns = problem.geometry, counting(problem.geometry)
+    axes = list(zip(geometry.extent, geometry.stride, geometry.output, strict=True))
+    for extent, stride, windows in reversed([(1, 1, 1)] * (3 - len(axes)) + axes):
+        turns = loop(min(extent // stride + 1, windows), turns)
+    return turns
 
 
 def _macros(problem: LpPoolProblem, device: Device) -> dict[str, int | str]:

@@ -27,6 +27,7 @@ def quantized_plan(problem: QuantizedConvProblem, inner: Plan) -> Plan:
         global_size=global_size,
         local_size=local_size,
         arguments=("sums", "mantissa", "exponent", "y_zero_point", "y", prod(spatial)),
+        turns=0,
     )
     launches = Launches(lambda: (*renamed(inner.launches, {"y": "sums"}), launch))
     sums_bytes = problem.sums.results["y"].size_bytes

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from clconv.algorithms.element import real_type, stored_macros
-from clconv.program.plan import Launch, Launches, Plan, line_of_groups
-from clconv.spec.dtypes import copied
+from clconv.program.plan import Launch, Launches, Plan, line_of_groups, loop
+from clconv.spec.dtypes import copied, dtype_named
+from clconv.spec.geometry import three_axes
 from clconv.spec.rearrangement import PADDING_MODES, PARTS, Rearrangement
 from clconv.spec.tensor import Problem, Tensor
 
@@ -117,4 +118,15 @@ def _launch(
             *((*buffers, move.scratch) if to_plain else (move.scratch, *buffers)),
             *rearrangement.scalars(),
         ),
+        turns=0 if to_plain else _turns(rearrangement),
     )
+
+
+def _turns(rearrangement: Rearrangement) -> int:
+    """Return those of from_plain: each axis goes through a pixel's place and the copies of it."""
+    has_copies = PADDING_MODES.index(rearrangement.mode) > 0
+    plain = three_axes(rearrangement.plain_spatial, 1)
+    turns = 0
+    for size, pixels in zip(plain, three_axes(rearrangement.spatial, 1), strict=True):
+        turns = loop(1 + has_copies * (size - pixels), turns)
+    return turns * (1, 2, 4, 4)[PARTS.index(rearrangement.parts)]

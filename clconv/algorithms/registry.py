@@ -10,6 +10,7 @@ from clconv.algorithms.depthwise import Depthwise
 from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
+from clconv.algorithms.loops import within_loop_limit
 from clconv.algorithms.pool import Pool
 from clconv.algorithms.pool_lp import LpPool
 from clconv.algorithms.quantize import quantized_plan
@@ -61,31 +62,35 @@ def select(
         raise UnsupportedError(f"{device} has no float64 arithmetic")
     if isinstance(problem, QuantizedConvProblem):
         refuse_faulty(device, REQUANTIZE)
-        return quantized_plan(problem, select(problem.sums, device, algorithm, limits, accuracy))
+        sums = select(problem.sums, device, algorithm, limits, accuracy)
+        return within_loop_limit(quantized_plan(problem, sums), device)
     plain = problem.plain
     if plain != problem:
         refuse_faulty(device, rearrange_family(problem))
-        return rearranged_plan(problem, select(plain, device, algorithm, limits, accuracy))
+        inner = select(plain, device, algorithm, limits, accuracy)
+        return within_loop_limit(rearranged_plan(problem, inner), device)
     limits = limits or default_limits(device)
     if isinstance(problem, DeformProblem):
         refuse_faulty(device, family_of(DEFORM, problem))
-        return deform_plan(problem, device, limits)
+        return within_loop_limit(deform_plan(problem, device, limits), device)
     allowed = [entry for entry in ALGORITHMS if accuracy == FAST or entry.accuracy == STRICT]
     entries = allowed if algorithm == "auto" else [_named(algorithm)]
-    refusals = []
+    refusals, barred = [], []
     for entry in entries:
-        reason = entry.refuse(problem, device) or fault_of(device, family_of(entry.name, problem))
+        reason = entry.refuse(problem, device)
+        if reason is not None:
+            refusals.append(reason)
+            continue
+        reason = fault_of(device, family_of(entry.name, problem))
         if reason is None:
-            return entry.plan(problem, device, limits)
-        refusals.append(reason)
-    raise UnsupportedError(_nothing_left(problem, device, refusals))
-
-
-def _nothing_left(problem: Problem, device: Device, refusals: list[str]) -> str:
-    if len(refusals) == 1:
-        return refusals[0]
-    faults = (fault_of(device, family_of(entry.name, problem)) for entry in ALGORITHMS)
-    return f"no algorithm is left for {problem}: {'; '.join(filter(None, faults))}"
+            try:
+                return within_loop_limit(entry.plan(problem, device, limits), device)
+            except UnsupportedError as error:
+                reason = str(error)
+        barred.append(reason)
+    if len(entries) == 1:
+        raise UnsupportedError(*refusals, *barred)
+    raise UnsupportedError(f"no algorithm is left for {problem}: {'; '.join(barred)}")
 
 
 def _named(name: str) -> Algorithm:

@@ -15,13 +15,16 @@ import pyopencl as cl
 from clconv.errors import NoDeviceError
 from clconv.program.drivers import expose_installed_drivers
 from clconv.program.fork import note_start
-from clconv.program.quirks import find_quirk
+from clconv.program.quirks import Quirk, find_quirk
 
+Kernels = Literal["cpu", "gpu"]
 Kind = Literal["discrete GPU", "integrated GPU", "CPU", "accelerator"]
 RANK: tuple[Kind, ...] = ("discrete GPU", "integrated GPU", "CPU", "accelerator")
 # Between CPU drivers: starts a kernel in 3 us where PoCL 3.1 takes 18 (AMD Zen 4).
 PREFERRED_PLATFORM = "Intel(R) OpenCL"
 CHOICE_VARIABLE = "CLCONV_DEVICE"
+KERNELS_VARIABLE = "CLCONV_KERNELS"
+MAX_VECTOR_WIDTH = 16  # elements, in OpenCL C
 
 NO_DEVICE = """no OpenCL device was found. Install a driver:
   Linux    CPU: pip install 'clconv[cpu]'   (x86-64), or apt install pocl-opencl-icd
@@ -52,6 +55,9 @@ class Device:
     sub_groups: bool
     rounds_division: bool  # float division can be built correctly rounded
     shares_host_memory: bool
+    kernels: Kernels  # meant for: one work-item a group and wide vectors, or groups and narrow ones
+    max_vector_width: int  # elements of a vector type that its compiler can be trusted with
+    max_loop_turns: int | None  # of a work-item's loops in all, where the driver ends them then
     handle: cl.Device = field(repr=False, compare=True)
 
     def answers_to(self, wanted: str) -> bool:
@@ -62,19 +68,22 @@ class Device:
     @property
     def known_bad(self) -> str | None:
         """Why this device is never chosen silently, if so."""
-        quirk = find_quirk(self.platform, self.name, self.version)
-        return quirk.text if quirk else None
+        quirk = self.quirk
+        return quirk.text if quirk and not quirk.is_handled else None
 
     @property
-    def is_cpu(self) -> bool:
-        """Whether the kernels meant for CPUs fit: one work-item per work-group, wide vectors."""
-        return self.kind == "CPU"
+    def quirk(self) -> Quirk | None:
+        """What it is known to do wrong."""
+        return find_quirk(self.platform, self.name, self.version)
 
-    def rank(self) -> tuple[bool, int, bool]:
+    def rank(self) -> tuple[bool, bool, int, bool, bool]:
         """Return the sort key of the default choice, best first."""
+        quirk = self.quirk
         return (
             self.known_bad is not None,
+            quirk is not None and quirk.emulated,
             RANK.index(self.kind),
+            quirk is not None,
             self.platform != PREFERRED_PLATFORM,
         )
 
@@ -109,12 +118,15 @@ def describe(handle: cl.Device, index: str = "?:?") -> Device:
     note_start()
     extensions = handle.extensions.split()
     rounded = handle.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
+    platform, name = handle.platform.name.strip(), handle.name.strip()
+    version, kind = f"{handle.platform.version} {handle.driver_version}", _kind(handle)
+    quirk = find_quirk(platform, name, version)
     return Device(
         index=index,
-        platform=handle.platform.name.strip(),
-        name=handle.name.strip(),
-        kind=_kind(handle),
-        version=f"{handle.platform.version} {handle.driver_version}",
+        platform=platform,
+        name=name,
+        kind=kind,
+        version=version,
         driver_version=handle.driver_version,
         compute_units=handle.max_compute_units,
         simd_width_f32=max(handle.native_vector_width_float, 1),
@@ -128,8 +140,26 @@ def describe(handle: cl.Device, index: str = "?:?") -> Device:
         sub_groups="cl_khr_subgroups" in extensions or "cl_intel_subgroups" in extensions,
         rounds_division=bool(rounded),
         shares_host_memory=bool(handle.host_unified_memory),
+        kernels=kernels_for(kind),
+        max_vector_width=(quirk and quirk.vector_width) or MAX_VECTOR_WIDTH,
+        max_loop_turns=quirk.loop_turns if quirk else None,
         handle=handle,
     )
+
+
+def kernels_for(kind: Kind) -> Kernels:
+    """Return which kernels a device of this kind gets: CLCONV_KERNELS, else what suits it.
+
+    Raises
+    ------
+    ValueError : the variable is neither "cpu" nor "gpu"
+    """
+    wanted = os.environ.get(KERNELS_VARIABLE) or ("cpu" if kind == "CPU" else "gpu")
+    kernels: Kernels
+    for kernels in ("cpu", "gpu"):
+        if kernels == wanted:
+            return kernels
+    raise ValueError(f"{KERNELS_VARIABLE} must be one of cpu, gpu; got {wanted!r}")
 
 
 def identity(device: Device) -> str:
@@ -143,7 +173,7 @@ def identity(device: Device) -> str:
         "names": (device.platform, device.name, device.version, device.driver_version),
         "vector widths": (device.simd_width_f32, device.simd_width_f64),
         "extensions": device.handle.extensions,
-        "machine": _processor() if device.is_cpu else machine(),
+        "machine": _processor() if device.kind == "CPU" else machine(),
         "settings": sorted(item for item in os.environ.items() if item[0].startswith("CL_")),
     }
     return repr(facts)

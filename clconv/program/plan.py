@@ -25,7 +25,8 @@ class Launch:
     """One kernel launch.
 
     `arguments` are in the kernel's order: a str names a tensor of the problem or a workspace
-    buffer of the plan, an int is passed as a 32-bit int, a numpy scalar as it is.
+    buffer of the plan, an int is passed as a 32-bit int, a numpy scalar as it is. `turns` says how
+    often a work-item tests the conditions of its loops, all together, at most; see `loop`.
     """
 
     source: str
@@ -34,6 +35,7 @@ class Launch:
     global_size: Size3
     local_size: Size3
     arguments: tuple[Argument, ...]
+    turns: int
 
     def __str__(self) -> str:
         arguments = ", ".join(map(str, self.arguments))
@@ -102,6 +104,14 @@ class Plan:
 def round_up(size: int, multiple: int) -> int:
     """Return the smallest multiple of `multiple` that is not below `size`."""
     return -(-size // multiple) * multiple
+
+
+def loop(trips: int, inside: int = 0) -> int:
+    """Return the turns of a loop that goes round `trips` times, with `inside` turns each time.
+
+    One more ends it.
+    """
+    return trips * (1 + inside) + 1
 
 
 def line_of_groups(items: int, *others: int) -> tuple[Size3, Size3]:

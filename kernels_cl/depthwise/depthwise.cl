@@ -81,7 +81,7 @@ LONE_KERNEL void depthwise_backward_data(global const REAL *dy, global const REA
     dy += (b*channels + c)*M*positions;
     w += c*M*taps;
     dx += ((b*channels + c)*ID*IH + row)*IW;
-    VEC zeros = (VEC)(0); /* until a sum is not finite */
+    int finite = 1; /* every sum so far */
     for (int q = 0; q < IW; q += VW) {
         VEC sum = (VEC)(start);
         for (int m = 0; m < M; m++)
@@ -95,12 +95,14 @@ LONE_KERNEL void depthwise_backward_data(global const REAL *dy, global const REA
                     sum = fma(adjoints, (VEC)(w[m*taps + stored_tap(i*FW + j, taps, flip)]), sum);
                 }
             }
-        zeros = fma(sum, (VEC)(0), zeros);
+#if !INTEGER
+        finite &= all(isfinite(sum));
+#endif
         store_row(sum, dx + q, IW - q);
     }
 #if !INTEGER
     /* A tap that hits no window has added 0*w. That is nothing, unless w is not finite. */
-    if (any(isnan(zeros))) {
+    if (!finite) {
 #pragma unroll 1
         for (int i = 0; i < IW; i++) {
             const Place at = {pixel.d, pixel.h, i};

@@ -1,7 +1,8 @@
 /* gemm: C = start + A B, from operands packed in panels (see gemm/pack.cl).
  *
- *   a  (groups, ceil(M/MR), K, MR)   rows of A, MR beside each other; rows past M are zeros
- *   b  (groups, ceil(N/NR), K, NR)   columns of B likewise; NR = NV*VW
+ *   a  (groups, ceil(M/MR), depth, MR)   rows of A, MR beside each other; rows past M are zeros
+ *   b  (groups, ceil(N/NR), depth, NR)   columns of B likewise; NR = NV*VW; of the `depth` steps of
+ *      both, K from `skip` on are taken
  *   c  row m of group g begins at origin + g*c_group + m*c_row; in it, column n (counted from
  *      `first`) stands at (n/c_inner)*c_outer + (n % c_inner)*c_step
  *   start  0: zeros   1: bias[g*M + m]   2: what c holds
@@ -25,14 +26,14 @@
 #define NR (NV*VW)
 
 LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const REAL *bias,
-                 global REAL *c, int M, int N, int K, int start, int origin, int first,
-                 int c_inner, int c_outer, int c_step, int c_row, int c_group, REAL beta)
+                 global REAL *c, int M, int N, int K, int depth, int skip,
+                 int start, int origin, int first, int c_inner, int c_outer, int c_step, int c_row, int c_group, REAL beta)
 {
     const int m0 = get_global_id(0)*MR, n0 = get_global_id(1)*NR, g = get_global_id(2);
     if (m0 >= M || n0 >= N)
         return;
-    a += ((size_t)g*((M + MR - 1)/MR) + get_global_id(0))*K*MR;
-    b += ((size_t)g*((N + NR - 1)/NR) + get_global_id(1))*K*NR;
+    a += (((size_t)g*((M + MR - 1)/MR) + get_global_id(0))*depth + skip)*MR;
+    b += (((size_t)g*((N + NR - 1)/NR) + get_global_id(1))*depth + skip)*NR;
     c += origin + g*c_group + m0*c_row;
     const int rows = min(MR, M - m0), columns = min(NR, N - n0);
     const int n1 = first + n0, last = n1 + columns - 1;

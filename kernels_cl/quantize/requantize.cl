@@ -48,8 +48,10 @@ kernel void requantize(global const int *sums, global const long *mantissa,
     if (l >= positions)
         return;
     const int at = (b*(int)get_global_size(1) + o)*positions + l;
-    const long sum = sums[at], scale = mantissa[o];
-    const ulong size = rounded_product(abs(sum), abs(scale), exponent[o]);
+    /* An int's sign is asked of the int: see docs/driver-issues/llvmpipe_widened_sign.py. */
+    const int sum = sums[at];
+    const long scale = mantissa[o];
+    const ulong size = rounded_product(abs((long)sum), abs(scale), exponent[o]);
     const long value = (sum < 0) != (scale < 0) ? -(long)size : (long)size;
     y[at] = (QUANTUM)clamp(value + zero[0], (long)LOWEST, (long)HIGHEST);
 }

@@ -1,4 +1,4 @@
-"""clconv/program/device.py and quirks.py: what is listed and what is chosen."""
+"""clconv/program/device.py: what is listed and what is chosen."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import sys
 import pytest
 
 import clconv
+from clconv.algorithms.registry import select
 from clconv.program import device as module
-from clconv.program.quirks import find_quirk
+from clconv.program import quirks
+from clconv.program.context import default_context
+from clconv.program.quirks import Quirk
+from clconv.spec.parse import parse
 
 
 @pytest.fixture
@@ -28,8 +32,12 @@ def machine(device, monkeypatch):
         made_up("1:0", "Intel(R) OpenCL", "Xeon", "CPU"),
         made_up("2:0", "Intel(R) OpenCL Graphics", "UHD", "integrated GPU"),
         made_up("3:0", "NVIDIA CUDA", "RTX", "discrete GPU"),
+        made_up("4:0", "rusticl", "llvmpipe (LLVM 15.0.6, 256 bits)", "CPU"),
+        made_up("5:0", "Broken", "Void", "CPU"),
     )
     monkeypatch.delenv(module.CHOICE_VARIABLE, raising=False)
+    broken = Quirk(text="adds up wrong", platform="Broken")
+    monkeypatch.setattr(quirks, "QUIRKS", (*quirks.QUIRKS, broken))
     module._select.cache_clear()
     yield lambda *indices: monkeypatch.setattr(
         module, "devices", lambda: tuple(d for d in found if not indices or d.index in indices)
@@ -53,7 +61,9 @@ def test_every_device_says_what_matters(device):
         ((), "3:0"),
         (("0:0", "0:1", "1:0", "2:0"), "2:0"),
         (("0:0", "0:1", "1:0"), "1:0"),
-        (("0:0", "0:1"), "0:1"),
+        (("0:1", "4:0"), "0:1"),
+        (("0:0", "4:0"), "0:0"),
+        (("5:0", "4:0"), "4:0"),
     ],
 )
 def test_rank(machine, present, chosen):
@@ -87,11 +97,11 @@ def test_choice_that_matches_nothing_lists_what_there_is(machine):
 
 
 def test_known_bad_is_never_chosen_silently(machine):
-    machine("0:0")
-    with pytest.raises(clconv.NoDeviceError, match=r"known to be bad: .* aborts the whole process"):
+    machine("5:0")
+    with pytest.raises(clconv.NoDeviceError, match=r"known to be bad: .* adds up wrong"):
         clconv.select_device()
-    with pytest.warns(RuntimeWarning, match="aborts the whole process"):
-        assert clconv.select_device("0:0").index == "0:0"
+    with pytest.warns(RuntimeWarning, match="adds up wrong"):
+        assert clconv.select_device("5:0").index == "5:0"
 
 
 def test_no_device_names_what_to_install(machine):
@@ -102,14 +112,25 @@ def test_no_device_names_what_to_install(machine):
         assert text in str(caught.value)
 
 
-def test_quirks_are_told_apart():
-    pocl = "Portable Computing Language"
-    bad = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6, SLEEF 3.0-rc2"
-    good = "OpenCL 3.0 PoCL 3.1+debian  Linux, None+Asserts, RELOC, SPIR, LLVM 15.0.6 3.1+debian"
-    assert find_quirk(pocl, "pthread-AMD EPYC", bad)
-    assert not find_quirk(pocl, "pthread-haswell-AMD EPYC", good)
-    assert find_quirk("rusticl", "llvmpipe (LLVM 15.0.6, 256 bits)", "OpenCL 3.0  22.3.6")
-    assert not find_quirk("rusticl", "AMD Radeon RX 6600", "OpenCL 3.0  22.3.6")
+def test_kernels_are_those_of_the_variable(device, monkeypatch):
+    monkeypatch.delenv(module.KERNELS_VARIABLE, raising=False)
+    assert module.describe(device.handle).kernels == ("cpu" if device.kind == "CPU" else "gpu")
+    for kernels in ("cpu", "gpu"):
+        monkeypatch.setenv(module.KERNELS_VARIABLE, kernels)
+        assert module.describe(device.handle).kernels == kernels
+    monkeypatch.setenv(module.KERNELS_VARIABLE, "GPU")
+    with pytest.raises(ValueError, match="CLCONV_KERNELS must be one of cpu, gpu; got 'GPU'"):
+        module.describe(device.handle)
+
+
+def test_both_sets_of_kernels_keep_to_themselves(device):
+    """Contexts, and with them plans, and what has passed its self-check, go by device."""
+    problem = parse("conv_fwd:f32:n2c4o6g1:i9x8:k3x3:s1:p1.1:d1")
+    sets = [dataclasses.replace(device, kernels=kernels) for kernels in ("cpu", "gpu")]
+    contexts = [default_context(each) for each in sets]
+    assert contexts[0] is not contexts[1]
+    cpu, gpu = ([launch.macros for launch in select(problem, each).launches] for each in sets)
+    assert cpu != gpu
 
 
 def test_import_starts_no_opencl():
