@@ -11,7 +11,7 @@ from math import prod
 
 from clconv.algorithms.element import real_type, stored_macros
 from clconv.program.plan import Launch, Launches, Plan, line_of_groups, loop
-from clconv.spec.dtypes import copied, dtype_named
+from clconv.spec.dtypes import copied
 from clconv.spec.geometry import three_axes
 from clconv.spec.rearrangement import PADDING_MODES, PARTS, Rearrangement
 from clconv.spec.tensor import Problem, Tensor
