@@ -56,26 +56,46 @@ def execute(
         not allocate them; `out` then holds nothing that means anything
     """
     log_problem(problem)
-    accuracy = accuracy_of(accuracy)
     first = next(iter(tensors.values()))
-    on_device, is_empty = is_device_array(first), any(a.size == 0 for a in tensors.values())
-    if not on_device:
-        context = default_context(device)
-    elif device is not None:
+    on_device = is_device_array(first)
+    if on_device and device is not None:
         raise TypeError("device is for numpy arrays; pyopencl arrays run where they live")
-    else:
-        context = context_of(first.queue)
-    asked = Asked(context, algorithm, accuracy)
-    results = _results_of(problem)
-    if on_device and not is_empty:
-        return run_on_queue(asked, problem, tensors, out, results)
-    if on_device:
-        return tuple(made_on_queue(context.queue, tensors, out, results, zeros=True).values())
-    make = np.zeros if is_empty else np.empty  # of no images, and gradients of no terms
-    arrays = {n: out[n] if n in out else make(shape, dtype) for n, shape, dtype in results}
-    if not is_empty:
+    context = context_of(first.queue) if on_device else default_context(device)
+    asked = Asked(context, algorithm, accuracy_of(accuracy))
+    try:
+        return (_on_queue if on_device else _on_host)(asked, problem, tensors, out)
+    except MemoryError as error:
+        error.add_note(f"problem: {problem}")  # of which a piece may have failed
+        raise
+
+
+def _is_empty(tensors: Mapping[str, Array]) -> bool:
+    """Tell whether there are no images, or gradients of no terms: all results are zero."""
+    return any(array.size == 0 for array in tensors.values())
+
+
+def _on_host(
+    asked: Asked, problem: Problem, tensors: Mapping[str, Array], out: Mapping[str, Array]
+) -> tuple[Array, ...]:
+    empty = _is_empty(tensors)
+    make = np.zeros if empty else np.empty
+    arrays = {
+        name: out[name] if name in out else make(shape, dtype)
+        for name, shape, dtype in _results_of(problem)
+    }
+    if not empty:
         run_on_host(asked, problem, tensors, arrays)
     return tuple(arrays.values())
+
+
+def _on_queue(
+    asked: Asked, problem: Problem, tensors: Mapping[str, Array], out: Mapping[str, Array]
+) -> tuple[Array, ...]:
+    results = _results_of(problem)
+    if not _is_empty(tensors):
+        return run_on_queue(asked, problem, tensors, out, results)
+    queue = asked.context.queue
+    return tuple(made_on_queue(queue, tensors, out, results, zeros=True).values())
 
 
 def plan_of(
