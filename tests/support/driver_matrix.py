@@ -34,6 +34,7 @@ WORKER = Path(__file__).with_name("driver_worker.py")
 VENDORS = Path("/etc/OpenCL/vendors")
 STALL_S = 300  # without a word from a worker
 MAX_DEATHS = 20
+SHOWN = 5  # misses of a row
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,8 @@ def report(console: Console, results: list[Result], absent: Mapping[str, str]) -
             text = f"{r.implementation.name}, {r.kernels}: skipped {count}: {reason}"
             console.print(text, highlight=False, markup=False)
     for r in results:
-        for miss in r.misses:
+        more = [f"and {len(r.misses) - SHOWN} more"] if len(r.misses) > SHOWN else []
+        for miss in [*r.misses[:SHOWN], *more]:
             text = f"miss: {r.implementation.name}, {r.kernels}: {miss}"
             console.print(text, highlight=False, markup=False)
     return bool(results) and not any(r.misses or not r.checks for r in results)
