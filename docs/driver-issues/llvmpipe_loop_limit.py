@@ -1,6 +1,7 @@
-"""rusticl on llvmpipe (Mesa 22.3.6): a work-item's loops end after 65536 iterations in all.
+"""rusticl on llvmpipe (Mesa 22.3.6): a work-item's loops end after 65536 turns in all.
 
-One work-item counts to n. On llvmpipe the count stops short and nothing reports an error, so a
+A turn is each test of a loop's condition: a loop inside another that goes round once takes two
+turns each time, and 21845 times three are all. One work-item counts to n. On llvmpipe the count stops short and nothing reports an error, so a
 long sum is silently wrong. Needs pyopencl and numpy alone:
 
     RUSTICL_ENABLE=llvmpipe python llvmpipe_loop_limit.py
