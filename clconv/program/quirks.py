@@ -31,10 +31,10 @@ class Quirk:
 QUIRKS = (
     Quirk(
         text="PoCL 3.0-rc2 (PyPI's pocl-binary-distribution) aborts the whole process while"
-        " compiling kernels with 16-wide vectors",
+        " compiling kernels with vectors of 8 doubles or 16 floats",
         platform="Portable Computing Language",
         version="PoCL 3.0-rc2",
-        vector_width=8,
+        vector_width=4,
     ),
     Quirk(  # docs/driver-issues/llvmpipe_loop_limit.py shows it
         text="llvmpipe ends a work-item's loops after 65536 turns in all and says nothing",

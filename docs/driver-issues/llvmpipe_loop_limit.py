@@ -1,7 +1,9 @@
-"""rusticl on llvmpipe (Mesa 22.3.6): a work-item's loops end after 65536 iterations in all.
+"""rusticl on llvmpipe (Mesa 22.3.6): a work-item's loops end after 65536 turns in all.
 
-One work-item counts to n. On llvmpipe the count stops short and nothing reports an error, so a
-long sum is silently wrong. Needs pyopencl and numpy alone:
+A turn is each test of a loop's condition: a loop inside another that goes round once takes two
+turns each time, so that 21845 rounds of both are all. Here one work-item counts to n. On llvmpipe
+the count stops short and nothing reports an error: a long sum is silently wrong. Needs pyopencl and
+numpy alone:
 
     RUSTICL_ENABLE=llvmpipe python llvmpipe_loop_limit.py
 """

@@ -25,7 +25,7 @@ PROBLEMS = (
 def test_quirks_are_told_apart():
     bad = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6, SLEEF 3.0-rc2"
     good = "OpenCL 3.0 PoCL 3.1+debian  Linux, None+Asserts, RELOC, SPIR, LLVM 15.0.6 3.1+debian"
-    assert find_quirk(POCL, "pthread-AMD EPYC", bad).vector_width == 8
+    assert find_quirk(POCL, "pthread-AMD EPYC", bad).vector_width == 4
     assert not find_quirk(POCL, "pthread-haswell-AMD EPYC", good)
     llvmpipe = find_quirk("rusticl", "llvmpipe (LLVM 15.0.6, 256 bits)", "OpenCL 3.0  22.3.6")
     assert llvmpipe.loop_turns == 65536

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from clconv.program.drivers import installed_drivers
@@ -34,6 +33,7 @@ WORKER = Path(__file__).with_name("driver_worker.py")
 VENDORS = Path("/etc/OpenCL/vendors")
 STALL_S = 300  # without a word from a worker
 MAX_DEATHS = 20
+SHOWN = 5  # misses of a row
 
 
 @dataclass(frozen=True)
@@ -207,20 +207,23 @@ def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
             *(f"{r.share:.3f}", f"{r.seconds:.0f}", f"{r.cpu_s:.0f}"),
             style="red" if r.misses else "",
         )
-    for name, reason in absent.items():
-        table.add_row(name, f"not run: {escape(reason)}", style="yellow")
+    for name in absent:
+        table.add_row(name, "not run", style="yellow")
     return table
 
 
 def report(console: Console, results: list[Result], absent: Mapping[str, str]) -> bool:
     """Print the table, every reason of a skip and every miss; return whether there is none."""
     console.print(table_of(results, absent))
+    for name, reason in absent.items():
+        console.print(f"{name}: not run: {reason}", highlight=False, markup=False)
     for r in results:
         for reason, count in r.skips.items():
             text = f"{r.implementation.name}, {r.kernels}: skipped {count}: {reason}"
             console.print(text, highlight=False, markup=False)
     for r in results:
-        for miss in r.misses:
+        more = [f"and {len(r.misses) - SHOWN} more"] if len(r.misses) > SHOWN else []
+        for miss in [*r.misses[:SHOWN], *more]:
             text = f"miss: {r.implementation.name}, {r.kernels}: {miss}"
             console.print(text, highlight=False, markup=False)
     return bool(results) and not any(r.misses or not r.checks for r in results)

@@ -1,0 +1,75 @@
+"""tests/support/driver_matrix.py: what dies, misses or reports is counted, and makes it fail."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from support import driver_matrix
+from support.driver_matrix import Implementation
+
+WORKER = """
+import json, os, sys
+def tell(**facts): print(json.dumps(facts), flush=True)
+first, log = int(sys.argv[3]), sys.argv[1]
+assert os.environ["CLCONV_KERNELS"] == "gpu"
+tell(cases=3)
+for number in range(first, 3):
+    tell(begins=number, problem="case %d" % number)
+    if number == 1 and {dies}:
+        sys.exit("the compiler died")
+    if number == 2 and {reports}:
+        open(log, "a").write("Read-write data race")
+    misses = ["2 of 3 elements differ"] if number == 2 and {misses} else []
+    skips = {{"no float64": 2}} if number == 2 else {{}}
+    tell(ended=number, checks=4, misses=misses, skips=skips, share=0.5, cpu_s=0.1)
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a made-up worker and return the result, whether it passed, and what was printed."""
+
+    def run(dies=False, misses=False, reports=False):
+        log = tmp_path / "log"
+        worker = tmp_path / "worker.py"
+        worker.write_text(WORKER.format(dies=dies, misses=misses, reports=reports))
+        monkeypatch.setattr(driver_matrix, "WORKER", worker)
+        reader = driver_matrix._reports
+        monkeypatch.setattr(driver_matrix, "_reports", lambda _, problem: reader(log, problem))
+        result = driver_matrix.run(Implementation("made up", "none", grid=str(log)), "gpu")
+        console = Console(file=io.StringIO(), width=120)
+        passed = driver_matrix.report(console, [result], {"another": "no another.icd"})
+        return result, passed, console.file.getvalue()
+
+    return run
+
+
+def test_all_pass(run):
+    result, passed, text = run()
+    assert passed
+    assert (result.cases, result.checks, result.deaths, result.share) == (3, 12, 0, 0.5)
+    assert "skipped 2: no float64" in text
+    assert "another: not run: no another.icd" in text
+
+
+def test_death_is_a_miss_and_the_rest_is_run(run):
+    result, passed, text = run(dies=True)
+    assert not passed
+    assert (result.cases, result.deaths) == (2, 1)
+    assert "died with status 1 in case 1: the compiler died" in text
+
+
+def test_miss_and_report_fail(run):
+    _, passed, text = run(misses=True)
+    assert not passed
+    assert "2 of 3 elements differ" in text
+    _, passed, text = run(reports=True)
+    assert not passed
+    assert "reported in case 2: Read-write data race" in text
+
+
+def test_nothing_run_is_no_pass():
+    console = Console(file=io.StringIO())
+    assert not driver_matrix.report(console, [], {"another": "no another.icd"})
