@@ -10,6 +10,8 @@ import clconv
 
 # A family that fails its self-check would be stood in for: tests want to see it fail.
 os.environ["CLCONV_SELFCHECK"] = "0"
+# Parallel workers have it at 80: rich would keep to that, whatever a test asks for later.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,7 @@ def test_launches_state_no_fewer_turns_than_there_are(device, text, kernels):
             )
             for name, tensor in tensors.items()
         }
-        buffers |= context._workspace(plan)
+        buffers |= context.reserve(plan)
         for launch in plan.launches:
             counted = turns_of(context, launch, buffers)
             assert counted <= launch.turns, launch
