@@ -75,6 +75,12 @@ def test_miss_and_report_fail(run):
     ]
 
 
+def test_every_column_has_a_heading(run):
+    result, _, _ = run()
+    table = driver_matrix.table_of([result], {})
+    assert all(column.header for column in table.columns)
+
+
 def test_nothing_run_is_no_pass():
     console = Console(file=io.StringIO())
     assert not driver_matrix.report(console, [], {"another": "no another.icd"})

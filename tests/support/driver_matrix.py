@@ -5,7 +5,7 @@
 Each implementation runs in a process of its own that sees no other driver: a crash or a clash of
 compilers in one can hide nothing of another. A driver that dies is started again behind the case
 that it died in, and that counts as a miss. What is not installed is named. Exit status 1 if
-anything misses.
+anything misses. The grids are those of driver_worker.py, of "small/3" every third case.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ class Implementation:
     wrapper: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def share(self) -> str:
+        """What of which grid is run."""
+        return self.grid if self.step == 1 else f"{self.grid}/{self.step}"
+
 
 IMPLEMENTATIONS = (
     Implementation("Intel CPU runtime", "libintelocl.so"),
@@ -56,7 +61,7 @@ IMPLEMENTATIONS = (
         "rusticl on llvmpipe", "rusticl.icd", "small", environment={"RUSTICL_ENABLE": "llvmpipe"}
     ),
     Implementation("Oclgrind", "", "tiny", wrapper=("oclgrind", "--data-races")),
-    Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=9),
+    Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=3),
 )
 
 
@@ -192,7 +197,7 @@ def _reports(log: Path) -> list[str]:
 def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
     """Return a row for each implementation and set of kernels."""
     table = Table(title="OpenCL implementations", title_justify="left")
-    for heading in ("implementation", "kernels"):
+    for heading in ("implementation", "kernels", "grid"):
         table.add_column(heading)
     for heading in (
         "cases",
@@ -200,6 +205,7 @@ def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
         "passed",
         "skipped",
         "deaths",
+        "reports",
         "worst error / bound",
         "s",
         "CPU s",
@@ -210,7 +216,7 @@ def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
         wrong = (len(r.deadly), len(r.reports))
         numbers = (r.cases, r.checks, passed, sum(r.skips.values()), *wrong)
         table.add_row(
-            *(r.implementation.name, r.kernels, *map(str, numbers)),
+            *(r.implementation.name, r.kernels, r.implementation.share, *map(str, numbers)),
             *(f"{r.share:.3f}", f"{r.seconds:.0f}", f"{r.cpu_s:.0f}"),
             style="red" if r.faults else "",
         )
