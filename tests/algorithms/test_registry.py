@@ -38,7 +38,7 @@ def test_auto(device, problem, name):
 
 def test_direct_takes_what_the_others_refuse(device):
     """A device that allocates next to nothing still convolves."""
-    tiny = dataclasses.replace(device, max_allocation_bytes=1000)
+    tiny = dataclasses.replace(device, max_allocation_bytes=300)
     assert select(DENSE, tiny).algorithm == "direct"
     with pytest.raises(clconv.UnsupportedError, match=r"im2col_gemm needs .* bytes for"):
         select(DENSE, tiny, "im2col_gemm")

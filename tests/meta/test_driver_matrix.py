@@ -12,6 +12,8 @@ from support.driver_matrix import Implementation
 WORKER = """
 import json, os, sys
 def tell(**facts): print(json.dumps(facts), flush=True)
+REPORT = "\\nRead-write data race\\n\\tKernel: gemm\\n\\n\\tFirst entity\\n\\n"
+REPORT += "Invalid read\\n\\tKernel: pack\\n"
 first, log = int(sys.argv[3]), sys.argv[1]
 assert os.environ["CLCONV_KERNELS"] == "gpu"
 tell(cases=3)
@@ -20,7 +22,7 @@ for number in range(first, 3):
     if number == 1 and {dies}:
         sys.exit("the compiler died")
     if number == 2 and {reports}:
-        open(log, "a").write("Read-write data race")
+        open(log, "a").write(REPORT)
     misses = ["2 of 3 elements differ"] if number == 2 and {misses} else []
     skips = {{"no float64": 2}} if number == 2 else {{}}
     tell(ended=number, checks=4, misses=misses, skips=skips, share=0.5, cpu_s=0.1)
@@ -30,14 +32,14 @@ for number in range(first, 3):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Run a made-up worker and return the result, whether it passed, and what was printed."""
+    reader = driver_matrix._reports
 
     def run(dies=False, misses=False, reports=False):
         log = tmp_path / "log"
         worker = tmp_path / "worker.py"
         worker.write_text(WORKER.format(dies=dies, misses=misses, reports=reports))
         monkeypatch.setattr(driver_matrix, "WORKER", worker)
-        reader = driver_matrix._reports
-        monkeypatch.setattr(driver_matrix, "_reports", lambda _, problem: reader(log, problem))
+        monkeypatch.setattr(driver_matrix, "_reports", lambda _: reader(log))
         result = driver_matrix.run(Implementation("made up", "none", grid=str(log)), "gpu")
         console = Console(file=io.StringIO(), width=120)
         passed = driver_matrix.report(console, [result], {"another": "no another.icd"})
@@ -49,7 +51,7 @@ def run(tmp_path, monkeypatch):
 def test_all_pass(run):
     result, passed, text = run()
     assert passed
-    assert (result.cases, result.checks, result.deaths, result.share) == (3, 12, 0, 0.5)
+    assert (result.cases, result.checks, result.deadly, result.share) == (3, 12, [], 0.5)
     assert "skipped 2: no float64" in text
     assert "another: not run: no another.icd" in text
 
@@ -57,7 +59,7 @@ def test_all_pass(run):
 def test_death_is_a_miss_and_the_rest_is_run(run):
     result, passed, text = run(dies=True)
     assert not passed
-    assert (result.cases, result.deaths) == (2, 1)
+    assert (result.cases, len(result.deadly)) == (2, 1)
     assert "died with status 1 in case 1: the compiler died" in text
 
 
@@ -65,9 +67,18 @@ def test_miss_and_report_fail(run):
     _, passed, text = run(misses=True)
     assert not passed
     assert "2 of 3 elements differ" in text
-    _, passed, text = run(reports=True)
+    result, passed, text = run(reports=True)
     assert not passed
-    assert "reported in case 2: Read-write data race" in text
+    assert result.reports == [
+        "reported: Read-write data race Kernel: gemm First entity",
+        "reported: Invalid read Kernel: pack",
+    ]
+
+
+def test_every_column_has_a_heading(run):
+    result, _, _ = run()
+    table = driver_matrix.table_of([result], {})
+    assert all(column.header for column in table.columns)
 
 
 def test_nothing_run_is_no_pass():

@@ -5,7 +5,7 @@
 Each implementation runs in a process of its own that sees no other driver: a crash or a clash of
 compilers in one can hide nothing of another. A driver that dies is started again behind the case
 that it died in, and that counts as a miss. What is not installed is named. Exit status 1 if
-anything misses.
+anything misses. The grids are those of driver_worker.py, of "small/3" every third case.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -47,6 +48,11 @@ class Implementation:
     wrapper: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def share(self) -> str:
+        """What of which grid is run."""
+        return self.grid if self.step == 1 else f"{self.grid}/{self.step}"
+
 
 IMPLEMENTATIONS = (
     Implementation("Intel CPU runtime", "libintelocl.so"),
@@ -55,7 +61,7 @@ IMPLEMENTATIONS = (
         "rusticl on llvmpipe", "rusticl.icd", "small", environment={"RUSTICL_ENABLE": "llvmpipe"}
     ),
     Implementation("Oclgrind", "", "tiny", wrapper=("oclgrind", "--data-races")),
-    Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=9),
+    Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=3),
 )
 
 
@@ -67,12 +73,18 @@ class Result:
     kernels: str
     cases: int = 0
     checks: int = 0
-    deaths: int = 0
     share: float = 0.0
     seconds: float = 0.0
     cpu_s: float = 0.0  # of all threads: what it takes where nothing else runs
     misses: list[str] = field(default_factory=list)
+    deadly: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
     skips: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def faults(self) -> list[str]:
+        """All that went wrong."""
+        return [*self.misses, *self.deadly, *self.reports]
 
     def take(self, facts: Mapping[str, object]) -> None:
         """Add what a worker said of one case."""
@@ -116,12 +128,11 @@ def run(implementation: Implementation, kernels: str) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "only.icd").write_text(icd_text(implementation) or "")
         first, total = 0, 1
-        while first < total and result.deaths <= MAX_DEATHS:
+        while first < total and len(result.deadly) <= MAX_DEATHS:
             total, reached, reason = _run_worker(result, Path(folder), first)
             if reason is None:
                 break
-            result.deaths += 1
-            result.misses.append(reason)
+            result.deadly.append(reason)
             first = reached + 1
     result.seconds = time.monotonic() - start
     return result
@@ -151,8 +162,8 @@ def _run_worker(result: Result, folder: Path, first: int) -> tuple[int, int, str
                 reached, problem = int(str(facts["begins"])), str(facts["problem"])
             else:
                 result.take(facts)
-                result.misses += _reports(log, problem)
         status = worker.wait()
+        result.reports += _reports(log)
         errors.seek(0)
         last = (errors.read().strip() or "nothing on stderr").splitlines()[-1]
     reason = f"died with status {status} in {problem}: {last}" if status else None
@@ -174,19 +185,19 @@ def _lines(worker: subprocess.Popen[bytes]) -> Iterator[Mapping[str, object]]:
             yield json.loads(line)
 
 
-def _reports(log: Path, problem: str) -> list[str]:
-    """Return what a checking wrapper wrote since the last call, as a miss."""
-    text = log.read_text(errors="replace").strip() if log.exists() else ""
-    if not text:
-        return []
-    log.write_text("")
-    return [f"reported in {problem}: {' '.join(text.split())[:400]}"]
+def _reports(log: Path) -> list[str]:
+    """Return what a checking wrapper wrote, one report an entry."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    # Each begins at the left margin; what belongs to it is indented.
+    reports = re.findall(r"^\S.*(?:\n(?:[ \t].*)?)*", text, re.MULTILINE)
+    log.unlink(missing_ok=True)
+    return [f"reported: {' '.join(report.split())}" for report in reports]
 
 
 def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
     """Return a row for each implementation and set of kernels."""
     table = Table(title="OpenCL implementations", title_justify="left")
-    for heading in ("implementation", "kernels"):
+    for heading in ("implementation", "kernels", "grid"):
         table.add_column(heading)
     for heading in (
         "cases",
@@ -194,18 +205,20 @@ def table_of(results: list[Result], absent: Mapping[str, str]) -> Table:
         "passed",
         "skipped",
         "deaths",
+        "reports",
         "worst error / bound",
         "s",
         "CPU s",
     ):
         table.add_column(heading, justify="right")
     for r in results:
-        passed = r.checks + r.deaths - len(r.misses)
-        numbers = (r.cases, r.checks, passed, sum(r.skips.values()), r.deaths)
+        passed = r.checks - len(r.misses)
+        wrong = (len(r.deadly), len(r.reports))
+        numbers = (r.cases, r.checks, passed, sum(r.skips.values()), *wrong)
         table.add_row(
-            *(r.implementation.name, r.kernels, *map(str, numbers)),
+            *(r.implementation.name, r.kernels, r.implementation.share, *map(str, numbers)),
             *(f"{r.share:.3f}", f"{r.seconds:.0f}", f"{r.cpu_s:.0f}"),
-            style="red" if r.misses else "",
+            style="red" if r.faults else "",
         )
     for name in absent:
         table.add_row(name, "not run", style="yellow")
@@ -222,11 +235,11 @@ def report(console: Console, results: list[Result], absent: Mapping[str, str]) -
             text = f"{r.implementation.name}, {r.kernels}: skipped {count}: {reason}"
             console.print(text, highlight=False, markup=False)
     for r in results:
-        more = [f"and {len(r.misses) - SHOWN} more"] if len(r.misses) > SHOWN else []
-        for miss in [*r.misses[:SHOWN], *more]:
+        more = [f"and {len(r.faults) - SHOWN} more"] if len(r.faults) > SHOWN else []
+        for miss in [*r.faults[:SHOWN], *more]:
             text = f"miss: {r.implementation.name}, {r.kernels}: {miss}"
             console.print(text, highlight=False, markup=False)
-    return bool(results) and not any(r.misses or not r.checks for r in results)
+    return bool(results) and not any(r.faults or not r.checks for r in results)
 
 
 def as_json(results: list[Result]) -> list[dict[str, object]]:
@@ -249,7 +262,7 @@ def main() -> None:
     with ThreadPoolExecutor(options.jobs) as pool:
         parts = [(e, k) for e in chosen if e.name not in absent for k in ("cpu", "gpu")]
         results = list(pool.map(lambda part: run(*part), parts))
-    passed = report(Console(width=120), results, absent)
+    passed = report(Console(width=130), results, absent)
     if options.json:
         options.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
     raise SystemExit(not passed)
