@@ -25,7 +25,7 @@ def run_python(device, *arguments):
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
+        [sys.executable, "-P", "-W", "ignore", *arguments],
         env={**os.environ, **given},
         capture_output=True,
         text=True,
