@@ -129,10 +129,10 @@ class Context:
         Where those kept would not let all of them keep to `room`, they are given back first.
         """
         scratch, sizes = self._scratch, plan.workspace
-        if self._taken.fits(room):
-            known = {name: scratch[name] for name in sizes if name in scratch}
-            if all(name in known and known[name].size >= size for name, size in sizes.items()):
-                return known
+        if self._taken.fits(room) and all(
+            name in scratch and scratch[name].size >= size for name, size in sizes.items()
+        ):
+            return {name: scratch[name] for name in sizes}
         kept = {name: buffer.size for name, buffer in scratch.items()}
         after = kept | {name: max(kept.get(name, 0), size) for name, size in sizes.items()}
         if not _taken(after).fits(room):

@@ -6,6 +6,7 @@ import dataclasses
 
 import pyopencl as cl
 import pytest
+from support.buffers import counted
 
 from clconv.algorithms.registry import select
 from clconv.program.context import context_of
@@ -72,3 +73,17 @@ def test_a_launch_is_tried_again_when_the_queue_is_empty(queue, monkeypatch):
     buffers = {n: cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, b) for n, b in sizes.items()}
     context.run(context.bind(plan), buffers).wait()
     assert len(calls) == 2
+
+
+def test_scratch_that_grows_is_given_back_before(queue, monkeypatch):
+    context = context_of(queue)
+    small, large = (
+        select(parse(f"conv_fwd:f32:n1c3o4g1:i{n}:k3:s1:p1.1:d1"), context.device, "im2col_gemm")
+        for n in (50, 500)
+    )
+    room = Memory(large.workspace_bytes, large.workspace_bytes)
+    with counted(monkeypatch) as ledger:
+        context.reserve(small)
+        ledger.forget()
+        context.reserve(large, room)
+    assert ledger.peak_bytes() == large.workspace_bytes
