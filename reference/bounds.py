@@ -24,7 +24,8 @@ not excuse a wrong small one.
 What K is.
 - Convolution: the `terms` of `shapes.ConvShape`: C/groups*T forward, T the taps of a filter;
   O/groups*T for the data gradient; N*prod(out) for the weight gradient. Products with the padding
-  are exact zeros.
+  are exact zeros. Where it holds copies of the image instead, the data gradient of an element has
+  the products of each copy as well: with ones for all numbers, the operation itself counts them.
 - A bias takes part in one more addition, and so does everything else: K + 1, with |bias| added to
   the magnitude.
 - im2col and GEMM round like any other order of the sum, for copying is exact. The data gradient by

@@ -26,8 +26,6 @@ class BiasGradient:
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return one launch and no workspace."""
         assert isinstance(problem, BiasGradientProblem)
-        rest = problem.positions % LANES
-        plane = loop(problem.positions // LANES, loop(LANES)) + loop(rest)
         launch = Launch(
             source="reduce/bias_gradient.cl",
             kernel="bias_gradient",
@@ -35,6 +33,12 @@ class BiasGradient:
             global_size=(problem.channels, 1, 1),
             local_size=(1, 1, 1),
             arguments=("dy", "db", problem.batch, problem.positions),
-            turns=loop(LANES) + loop(problem.batch, plane) + loop(LANES),
+            turns=_turns(problem),
         )
         return Plan(problem, self.name, (launch,))
+
+
+def _turns(problem: BiasGradientProblem) -> int:
+    rest = problem.positions % LANES
+    plane = loop(problem.positions // LANES, loop(LANES)) + loop(rest)
+    return loop(LANES) + loop(problem.batch, plane) + loop(LANES)

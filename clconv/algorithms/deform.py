@@ -184,13 +184,18 @@ def _sample_turns(problem: DeformProblem, block: int) -> int:
     return 1 + loop(geometry.taps, axes + loop(corners, 2 * axes + loop(block)))
 
 
+def _begin_turns(block: int, span: int) -> int:
+    """Return those of deform_data before its windows and behind them."""
+    return loop(block, loop(span)) + 1
+
+
 def _most_windows(problem: DeformProblem, device: Device) -> int:
     """Return how many windows a work-item of deform_data, of one channel, may go through."""
     geometry = problem.conv.geometry
     if device.max_loop_turns is None:
         return geometry.positions
-    zeros = loop(1, loop(geometry.pixels)) + 1
-    return max((device.max_loop_turns - zeros) // _sample_turns(problem, 1), 1)
+    left = device.max_loop_turns - _begin_turns(1, geometry.pixels)
+    return max(left // _sample_turns(problem, 1), 1)
 
 
 def data_launch(problem: DeformProblem, device: Device, chunk: _Chunk) -> Launch:
@@ -213,7 +218,7 @@ def data_launch(problem: DeformProblem, device: Device, chunk: _Chunk) -> Launch
             *("columns", "offset", _mask(problem), "dx", conv.channels, shared, block, span),
             *(chunk.first_image, chunk.first_window, chunk.windows, *conv.geometry.scalars()),
         ),
-        turns=loop(block, loop(span)) + chunk.windows * _sample_turns(problem, block) + 1,
+        turns=_begin_turns(block, span) + chunk.windows * _sample_turns(problem, block),
     )
 
 

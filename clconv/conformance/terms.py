@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from clconv.conformance.calls import Array, PublicCall
+from clconv import reference
+from clconv.conformance.calls import Array, PublicCall, as_tuple
 from clconv.reference.bounds import sample_roundings
 
 
@@ -44,8 +45,17 @@ def _conv(call: PublicCall) -> int:
 
 
 def _conv_data(call: PublicCall) -> int:
+    if call.options.get("padding_mode", "zeros") != "zeros":
+        return _counted(call)  # an element has as many sums as copies in the padding, and its own
     groups = int(call.options.get("groups", 1))
     return _axes(call.arguments[1], _layouts(call)[1], "ODHW") // groups
+
+
+def _counted(call: PublicCall) -> int:
+    """Return the most products that an element is the sum of, counted by the reference."""
+    ones = [np.ones(a.shape) if isinstance(a, np.ndarray) else a for a in call.arguments]
+    (counts,) = as_tuple(getattr(reference, call.name)(*ones, **call.options))
+    return int(counts.max(initial=1))
 
 
 def _conv_weights(call: PublicCall) -> int:

@@ -208,6 +208,16 @@ def test_terms_and_flops(numbers):
         assert check_bound(call).passed
 
 
+@pytest.mark.parametrize(("mode", "terms"), [("zeros", 1), ("reflect", 3), ("circular", 2)])
+def test_terms_count_the_copies_in_the_padding(mode, terms):
+    """The pixel in the middle is reflected at both ends."""
+    recorder = Recorder(reference)
+    dy, w = np.ones((1, 1, 7)), np.ones((1, 1, 1))
+    recorder.conv_backward_data(dy, w, input_shape=(1, 1, 3), padding=2, padding_mode=mode)
+    (call,) = recorder.log
+    assert terms_of(call.public) == (terms,)
+
+
 @pytest.mark.parametrize("numbers", [None, "NHWC,HWOI->NHWC"])
 def test_terms_of_transposed_and_separable_convolution(numbers):
     shape = TRANSPOSE_SHAPES["edges"]["groups"]

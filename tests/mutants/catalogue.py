@@ -25,6 +25,8 @@ NOT_HOST = ("clconv/algorithms/selfcheck.py", "clconv/algorithms/trust.py")
 # What only refuses, or says how fast it goes: tests/ops/test_arguments.py and benchmarks see to it.
 NOT_SHAPES = {"__post_init__", "_ends", "refuse", "check_padding_mode", "tile_for", "macros_of"}
 NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothing_left"}
+# What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
+TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 7
 FEWEST = 5  # of a file
 
@@ -166,6 +168,7 @@ def _bare_kernel(text: str) -> str:
 def _bare_host(text: str) -> str:
     lines = [list(line) for line in text.splitlines(keepends=True)]
     kept = {number for first, last in functions(text) for number in range(first, last + 1)}
+    kept -= set(_stating_turns(text))
     for number, line in enumerate(lines, 1):
         if number not in kept:
             line[:] = [c if c == "\n" else " " for c in line]
@@ -182,6 +185,22 @@ def _bare_host(text: str) -> str:
 def functions(text: str) -> Iterator[tuple[int, int]]:
     """Yield first and last line of the bodies of a module's functions that compute shapes."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef) and node.name not in NOT_SHAPES:
+        if not isinstance(node, ast.FunctionDef) or node.name in NOT_SHAPES:
+            continue
+        if not TURNS.search(node.name):
             assert node.end_lineno is not None
             yield node.body[0].lineno, node.end_lineno
+
+
+def _stating_turns(text: str) -> Iterator[int]:
+    """Yield the lines of assignments and arguments that say how often loops turn."""
+    for node in ast.walk(ast.parse(text)):
+        name = ""
+        if isinstance(node, ast.keyword):
+            name = node.arg or ""
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+        if TURNS.search(name):
+            assert isinstance(node, ast.keyword | ast.Assign)
+            assert node.end_lineno is not None
+            yield from range(node.lineno, node.end_lineno + 1)
