@@ -208,9 +208,9 @@ def test_terms_and_flops(numbers):
         assert check_bound(call).passed
 
 
-@pytest.mark.parametrize(("mode", "terms"), [("zeros", 1), ("reflect", 3), ("circular", 2)])
+@pytest.mark.parametrize(("mode", "terms"), [("zeros", 1), ("reflect", 3), ("circular", 3)])
 def test_terms_count_the_copies_in_the_padding(mode, terms):
-    """The pixel in the middle is reflected at both ends."""
+    """Seven pixels out of three: the one in the middle is copied to both ends."""
     recorder = Recorder(reference)
     dy, w = np.ones((1, 1, 7)), np.ones((1, 1, 1))
     recorder.conv_backward_data(dy, w, input_shape=(1, 1, 3), padding=2, padding_mode=mode)
