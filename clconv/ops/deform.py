@@ -140,8 +140,12 @@ def deform_conv_backward(
 
 
 def _operands(**named: Array | None) -> dict[str, Array]:
-    """Return the arrays that are given, checked as `operands` does, by name."""
-    given = {name: array for name, array in named.items() if array is not None}
+    """Return the arrays that are given, checked as `operands` does, by name.
+
+    Only a mask and a bias may be missing; `operands` says so of any other.
+    """
+    optional = ("mask", "bias")
+    given = {n: array for n, array in named.items() if n not in optional or array is not None}
     return dict(zip(given, operands(dtypes=REAL, **given), strict=True))
 
 

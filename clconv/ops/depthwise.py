@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from clconv.errors import GeometryError
 from clconv.ops.arguments import Axes, PaddingLike, image_shape, spatial_rank
-from clconv.ops.arrays import Array, operands
+from clconv.ops.arrays import Array, dtypes_of, operands
 from clconv.ops.conv import conv
+from clconv.ops.problems import checked_bias, conv_problem
 from clconv.program.device import Device
 from clconv.spec.dtypes import ALL
 from clconv.spec.geometry import Sizes
@@ -113,8 +116,8 @@ def separable_conv(
     ----------
     Chollet, "Xception: deep learning with depthwise separable convolutions", 2017.
     """
-    x, w_depthwise, w_pointwise = operands(
-        dtypes=ALL, x=x, w_depthwise=w_depthwise, w_pointwise=w_pointwise
+    x, w_depthwise, w_pointwise, bias = operands(
+        dtypes=ALL, x=x, w_depthwise=w_depthwise, w_pointwise=w_pointwise, bias=bias
     )
     numbers = _numbers(dimension_numbers, x.shape, "w_depthwise", w_depthwise.shape)
     _numbers(dimension_numbers, x.shape, "w_pointwise", w_pointwise.shape)
@@ -128,18 +131,45 @@ def separable_conv(
             f"w_pointwise {w_pointwise.shape} must have as many input channels as w_depthwise"
             f" {w_depthwise.shape} has outputs; dimension_numbers {numbers}"
         )
-    between = depthwise_conv(
-        x,
-        w_depthwise,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        flip=flip,
-        dimension_numbers=dimension_numbers,
-        device=device,
-    )
     from_y = replace(numbers, x=numbers.y)  # what lies between the stages has the layout of y
+    window: dict[str, Any] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "flip": flip,
+    }
+    _check_stages(x, w_depthwise, w_pointwise, bias, (numbers, from_y), window)
+    between = depthwise_conv(
+        x, w_depthwise, **window, dimension_numbers=dimension_numbers, device=device
+    )
     return conv(between, w_pointwise, bias, dimension_numbers=str(from_y), device=device)
+
+
+def _check_stages(
+    x: Array,
+    w_depthwise: Array,
+    w_pointwise: Array,
+    bias: Array | None,
+    numbers: tuple[DimensionNumbers, DimensionNumbers],
+    window: Mapping[str, Any],
+) -> None:
+    """Raise what either stage would, before the first is run."""
+    (channels,) = permuted(x.shape, numbers[0].x, "C")
+    options = {**window, "groups": channels, "dimension_numbers": str(numbers[0])}
+    dtypes = dtypes_of(x, w_depthwise)
+    first = conv_problem("forward", dtypes, x.shape, w_depthwise.shape, options)
+    between = first.results["y"]
+    options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "flip": False}
+    second = conv_problem(
+        "forward",
+        (between.dtype, dtypes_of(x, w_pointwise)[1]),
+        between.shape,
+        w_pointwise.shape,
+        {**options, "dimension_numbers": str(numbers[1])},
+        bias=bias is not None,
+    )
+    if bias is not None:
+        checked_bias(bias, second, f"filters w_pointwise {w_pointwise.shape}")
 
 
 def _numbers(text: str | None, x_shape: Sizes, name: str, w_shape: Sizes) -> DimensionNumbers:

@@ -75,6 +75,7 @@ def max_pool(
     ------
     GeometryError, TypeError : sizes or arrays do not fit
     """
+    wanted = bool(return_indices)  # what is no truth value is refused before anything runs
     (x,) = operands(dtypes=REAL + INTEGER, x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     window = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
@@ -82,7 +83,7 @@ def max_pool(
     sizes = (shape[0], shape[1], geometry)
     problem = PoolProblem("max_pool", x.dtype.name, *sizes, layout=laid_out.text)
     y, indices = execute(problem, {"x": x}, device=device)
-    return (y, indices) if return_indices else y
+    return (y, indices) if wanted else y
 
 
 def max_pool_backward(

@@ -112,11 +112,12 @@ def adaptive_max_pool(
     ------
     GeometryError, TypeError : sizes or arrays do not fit
     """
+    wanted = bool(return_indices)  # what is no truth value is refused before anything runs
     (x,) = operands(dtypes=REAL + INTEGER, x=x)
     laid_out, shape = Layout.of(layout, "x", x.shape)
     problem = _problem("adaptive_max_pool", x.dtype.name, shape, output_size, laid_out)
     y, indices = execute(problem, {"x": x}, device=device)
-    return (y, indices) if return_indices else y
+    return (y, indices) if wanted else y
 
 
 def global_avg_pool(

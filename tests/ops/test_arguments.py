@@ -106,6 +106,29 @@ def test_pools_name_wrong_values(device):
         clconv.avg_pool_backward(DY, 2, input_shape=X.shape, device=device)
 
 
+def test_the_second_stage_of_a_separable_convolution_is_checked_before_the_first(device):
+    depthwise, pointwise = np.ones((4, 1, 3, 3), F32), np.ones((6, 4, 1, 1), F32)
+    for bias, error, message in (
+        (np.ones(6), TypeError, "dtypes differ: .* bias has float64"),
+        (np.ones(5, F32), ValueError, r"bias has shape \(5,\), but filters w_pointwise"),
+    ):
+        with pytest.raises(error, match=message):
+            clconv.separable_conv(X, depthwise, pointwise, bias, device=device)
+
+
+@pytest.mark.parametrize("pool", [clconv.max_pool, clconv.adaptive_max_pool])
+def test_what_is_no_truth_value_is_refused(device, pool):
+    with pytest.raises(ValueError, match="truth value"):
+        pool(X, 2, return_indices=np.array([1, 2]), device=device)
+
+
+@pytest.mark.parametrize("missing", ["x", "w", "offset"])
+def test_deform_conv_names_a_missing_operand(device, missing):
+    given = {"x": X, "w": W, "offset": np.zeros((2, 18, 6, 7), F32)} | {missing: None}
+    with pytest.raises(TypeError, match=f"{missing} has dtype object"):
+        clconv.deform_conv(**given, device=device)
+
+
 def test_too_many_elements_are_refused_before_any_allocation(device):
     x = np.broadcast_to(F32(0), (2**16, 1, 2**15))  # no memory behind it
     with pytest.raises(clconv.UnsupportedError, match=r"has 2147483648 elements; kernels index"):

@@ -287,7 +287,9 @@ def odd_array(rng, a):
         lambda: a.T,
         lambda: a.swapaxes(0, -1),
         lambda: a * 0 - 5,
-        lambda: np.where(a == 0, np.nan, a).astype(a.dtype) if a.dtype == F32 else a + 10**6,
+        lambda: (
+            np.where(a == 0, np.nan, a).astype(a.dtype) if a.dtype == F32 else a + np.int64(10**6)
+        ),
         lambda: np.ma.masked_array(a),
         lambda: np.broadcast_to(a[:1], a.shape) if a.shape[0] else a,
     )
