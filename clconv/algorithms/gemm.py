@@ -161,7 +161,7 @@ def _step(mr: int, nv: int) -> int:
 def _around(mr: int, nv: int, vw: int) -> int:
     """Return the turns of a product before and behind its terms, at most."""
     row = 2 + nv * vw + loop(nv)
-    return loop(mr, loop(nv)) + 2 * loop(mr, row) + 1
+    return loop(mr, loop(nv)) + 2 * loop(mr, row) + loop(mr, loop(nv * vw)) + 1
 
 
 def cut_product(launch: Launch, limit: int) -> tuple[Launch, ...]:

@@ -96,14 +96,19 @@ LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const R
                 STORE_VEC(FINISH(VEC, acc[i][j], LOAD_VEC(to)), to);
             }
         } else if (i < rows) {
-            REAL row[NR];
+            /* By vectors as well: a driver's exp may differ between the two in the last bit. */
+            REAL row[NR], old[NR];
+            for (int j = 0; j < NR; j++) {
+                const int n = n1 + j;
+                old[j] = ACCUMULATE && j < columns
+                    ? c[i*c_row + n/c_inner*c_outer + n % c_inner*c_step] : (REAL)0;
+            }
 #pragma unroll
             for (int j = 0; j < NV; j++)
-                STORE_VEC(acc[i][j], row + j*VW);
+                STORE_VEC(FINISH(VEC, acc[i][j], LOAD_VEC(old + j*VW)), row + j*VW);
             for (int j = 0; j < columns; j++) {
                 const int n = n1 + j;
-                global REAL *to = c + i*c_row + n/c_inner*c_outer + n % c_inner*c_step;
-                *to = FINISH(REAL, row[j], *to);
+                c[i*c_row + n/c_inner*c_outer + n % c_inner*c_step] = row[j];
             }
         }
     }
