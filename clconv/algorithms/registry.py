@@ -10,6 +10,7 @@ from clconv.algorithms.depthwise import Depthwise
 from clconv.algorithms.direct import Direct
 from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
+from clconv.algorithms.implicit_gemm import ImplicitGemm
 from clconv.algorithms.loops import within_loop_limit
 from clconv.algorithms.pool import Pool
 from clconv.algorithms.pool_lp import LpPool
@@ -30,7 +31,12 @@ from clconv.spec.quantized import QuantizedConvProblem
 from clconv.spec.tensor import Problem
 
 # "auto" takes the first that does not refuse; direct comes last and takes every convolution.
-CONVOLUTIONS: tuple[Algorithm, ...] = (Depthwise(), Im2colGemm(), Direct())
+CONVOLUTIONS: tuple[Algorithm, ...] = (
+    Depthwise(),
+    ImplicitGemm(),
+    Im2colGemm(),
+    Direct(),
+)
 ALGORITHMS: tuple[Algorithm, ...] = (*CONVOLUTIONS, Im2col(), Pool(), LpPool(), BiasGradient())
 
 

@@ -1,0 +1,365 @@
+"""implicit_gemm: products with the unfolded image X-hat, read in place, for CPU devices.
+
+What im2col_gemm does without ever making X-hat: an entry of it lies in the padded image at the sum
+of two offsets, of its row and of its column. So each work-item stages a box of the image in local
+memory and multiplies out of it, lanes being output channels.
+
+    Forward          Y  = W X-hat             windows a box at a time
+    BackwardData     dX = one such product for each remainder that pixels leave to the strides
+    BackwardWeights  dW = dY X-hat^T          likewise, rows of X-hat for the windows
+
+Source: Anderson et al., "High-performance low-memory lowering: GEMM-based algorithms for DNN
+convolution", 2020; the phases of a strided gradient: Dumoulin & Visin, "A guide to convolution
+arithmetic for deep learning", 2016, chapter 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import gcd, prod
+
+from clconv.algorithms.base import STRICT, Limits
+from clconv.algorithms.element import real_macros, real_type
+from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
+from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
+from clconv.algorithms.gemm_jobs import chunks
+from clconv.algorithms.implicit_boxes import ROWS, TILES, Box, box_of, local_bytes, staged_elements
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Launches, Plan, round_up
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.geometry import INDEX_LIMIT, three_axes
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
+
+TERMS_A_FLAG = 64  # terms that one work-item of pack_filters writes and looks at
+MOST_PHASES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How windows walk along one axis of an image, and where their results go."""
+
+    size: int  # of the image
+    windows: int
+    stride: int
+    dilation: int
+    low: int  # padding; negative where the first window begins inside
+    taps: int
+    tap_first: int = 0  # of the stored filter
+    tap_step: int = 1
+    result_size: int = 0
+    result_first: int = 0
+    result_step: int = 1
+
+
+class ImplicitGemm:
+    """See the module."""
+
+    name = "implicit_gemm"
+    accuracy = STRICT
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only convolutions on CPU devices, whose boxes and packed operands have room."""
+        if not isinstance(problem, ConvProblem):
+            return f"{self.name} solves convolutions only"
+        if device.kernels == "gpu" or device.max_loop_turns is not None:
+            return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
+        if device.local_memory_bytes < local_bytes(_tile(device, problem)):
+            return f"{self.name} needs more local memory than {device} has"
+        return _Job(problem, device, Limits(workspace_bytes=0)).refuse(self.name)
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return the launches: filters or the incoming adjoint are packed, then multiplied."""
+        assert isinstance(problem, ConvProblem)
+        job = _Job(problem, device, limits)
+        return Plan(problem, self.name, Launches(job.launches), job.workspace())
+
+
+def _tile(device: Device, problem: ConvProblem) -> Tile:
+    return tile_for(device, problem.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One problem on one device, within limits."""
+
+    problem: ConvProblem
+    device: Device
+    limits: Limits
+
+    @property
+    def tile(self) -> Tile:
+        return _tile(self.device, self.problem)
+
+    @property
+    def itemsize_bytes(self) -> int:
+        return dtype_named(self.problem.dtype).itemsize_bytes
+
+    @property
+    def lanes(self) -> int:
+        """Channels of one group that go out, in whole panels."""
+        p = self.problem
+        out = p.group_channels if p.direction == "backward_data" else p.group_outputs
+        return round_up(out, self.tile.nr)
+
+    @property
+    def images(self) -> int:
+        """Images whose packed dY keeps to the limit."""
+        image = self.problem.groups * self.lanes * self.problem.geometry.positions
+        fit = self.limits.workspace_bytes // (image * self.itemsize_bytes)
+        return min(max(fit, 1), max(self.problem.batch, 1))
+
+    def workspace(self) -> dict[str, int]:
+        """Return the bytes of packed operands."""
+        p, size = self.problem, self.itemsize_bytes
+        panelled = p.groups * self.lanes * size
+        if p.direction == "forward":
+            return {"packed_w": panelled * p.group_channels * p.geometry.taps}
+        if p.direction == "backward_weights":
+            return {"packed_dy": panelled * self.images * p.geometry.positions}
+        terms = p.group_outputs * max(prod(a.taps for a in axes) for axes in phases(p))
+        flags = p.groups * panels(p.group_channels, self.tile.nr) * panels(terms, TERMS_A_FLAG)
+        return {"packed_w": panelled * max(terms, 1), "flags": flags * size}
+
+    def refuse(self, name: str) -> str | None:
+        """Say what has no room."""
+        p, size = self.problem, self.itemsize_bytes
+        if p.direction == "backward_data" and prod(p.geometry.stride) > MOST_PHASES:
+            return f"{name} takes at most {MOST_PHASES} phases, not {prod(p.geometry.stride)}"
+        for buffer, needed in self.workspace().items():
+            if needed > self.device.max_allocation_bytes or needed // size >= INDEX_LIMIT:
+                return (
+                    f"{name} needs {needed} bytes for {buffer}; the device allocates"
+                    f" {self.device.max_allocation_bytes} at most, and kernels index 2**31 elements"
+                )
+        every = phases(p) if p.direction == "backward_data" else (forward_axes(p),)
+        if any(self.box(axes) is None for axes in every):
+            return f"{name} finds no room in local memory for what a window of {p} sees"
+        return None
+
+    def box(self, axes: tuple[Axis, ...]) -> Box | None:
+        """Return what a work-item stages at once."""
+        p = self.problem
+        summed = p.group_outputs if p.direction == "backward_data" else p.group_channels
+        return box_of(
+            axes, p.batch, summed, self.tile, p.dtype, rows=p.direction == "backward_weights"
+        )
+
+    def launches(self) -> Iterator[Launch]:
+        """Yield packing and products in order."""
+        if self.problem.direction == "forward":
+            return self.forward()
+        if self.problem.direction == "backward_data":
+            return self.backward_data()
+        return self.backward_weights()
+
+    def forward(self) -> Iterator[Launch]:
+        p, taps = self.problem, self.problem.geometry.taps
+        terms = p.group_channels * taps
+        filters = Matrix(
+            "w",
+            row=Split.plain(p.group_outputs, terms),
+            column=Split(taps, taps, -1 if p.flip else 1),
+            group=p.group_outputs * terms,
+            origin=taps - 1 if p.flip else 0,
+        )
+        yield pack_launch(
+            p.dtype,
+            filters,
+            "packed_w",
+            width=self.tile.nr,
+            rows=p.group_outputs,
+            depth=terms,
+            groups=p.groups,
+        )
+        yield self.images_launch("x", "y", forward_axes(p), p.group_channels, p.group_outputs)
+
+    def backward_data(self) -> Iterator[Launch]:
+        p = self.problem
+        for axes in phases(p):
+            reached = all(axis.taps for axis in axes)
+            if reached:
+                yield self.filters_launch(axes)
+            yield self.images_launch(
+                "dy", "dx", axes, p.group_outputs if reached else 0, p.group_channels
+            )
+
+    def filters_launch(self, axes: tuple[Axis, ...]) -> Launch:
+        """Pack the filters of one phase."""
+        p = self.problem
+        terms = p.group_outputs * prod(axis.taps for axis in axes)
+        blocks = panels(terms, TERMS_A_FLAG)
+        return Launch(
+            source="implicit_gemm/pack_filters.cl",
+            kernel="pack_filters",
+            macros={"REAL": real_type(p.dtype), "WIDTH": self.tile.nr, "DEPTH": TERMS_A_FLAG},
+            global_size=(panels(p.group_channels, self.tile.nr), blocks, p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *("w", "packed_w", "flags", p.group_channels, p.group_outputs),
+                *three_axes(p.geometry.kernel, 1),
+                *(axis.taps for axis in axes),
+                *(axis.tap_first for axis in axes),
+                *(axis.tap_step for axis in axes),
+            ),
+            turns=(TERMS_A_FLAG + 1) * (self.tile.nr + 2),
+        )
+
+    def images_launch(
+        self, image: str, result: str, axes: tuple[Axis, ...], summed: int, out: int
+    ) -> Launch:
+        """Multiply packed filters by the X-hat of `image`: `summed` channels a group to `out`."""
+        p, box = self.problem, self.box(axes)
+        assert box is not None
+        boxes = box.count(axes, p.batch)
+        outs = panels(out, self.tile.nr)
+        # Panels that share what is staged, as long as there is work for every core to the end.
+        units = self.device.compute_units
+        taken = min(max(boxes * outs * p.groups // (8 * units), 1), outs)
+        taken = taken if box.channels >= summed else 1
+        guarded = p.direction == "backward_data"
+        return Launch(
+            source="implicit_gemm/implicit_gemm.cl",
+            kernel="implicit_images",
+            macros={**self.macros(), "GUARDED": int(guarded), **epilogue_macros(p)},
+            global_size=(boxes, panels(outs, taken), p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *(image, "packed_w", "flags" if guarded else "packed_w"),
+                *("bias" if p.bias else result, result, p.batch, summed, out, int(p.bias)),
+                *(beta_of(p), TERMS_A_FLAG),
+                *box.windows,
+                *(box.channels, taken),
+                *(axis.result_size for axis in axes),
+                *(axis.result_first for axis in axes),
+                *(axis.result_step for axis in axes),
+                *_window(axes),
+            ),
+            turns=_turns(self.tile, box, axes, max(summed, 1)) * taken,
+        )
+
+    def backward_weights(self) -> Iterator[Launch]:
+        p = self.problem
+        outputs, positions = p.group_outputs, p.geometry.positions
+        for first, count in chunks(p.batch, self.images):
+            dy = Matrix(
+                "dy",
+                row=Split.plain(outputs, positions),
+                column=Split(positions, p.outputs * positions, 1),
+                group=outputs * positions,
+                origin=first * p.outputs * positions,
+            )
+            yield pack_launch(
+                p.dtype,
+                dy,
+                "packed_dy",
+                width=self.tile.nr,
+                rows=outputs,
+                depth=count * positions,
+                groups=p.groups,
+            )
+            yield self.weights_launch(first, count)
+
+    def weights_launch(self, first: int, count: int) -> Launch:
+        """Multiply packed dY of some images by their X-hat^T."""
+        p, axes, tile = self.problem, forward_axes(self.problem), self.tile
+        box = self.box(axes)
+        assert box is not None
+        rows, outs = p.group_channels * p.geometry.taps, panels(p.group_outputs, tile.nr)
+        share = box.rows
+        while share > tile.mr and panels(rows, share) * outs * p.groups < 4 * self.device.compute_units:
+            share = round_up(share // 2, tile.mr)
+        return Launch(
+            source="implicit_gemm/implicit_gemm.cl",
+            kernel="implicit_weights",
+            macros={**self.macros(), "GUARDED": 0, **NO_EPILOGUE},
+            global_size=(panels(rows, share), outs, p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *("x", "packed_dy", "dw", first, count, p.group_channels, p.group_outputs),
+                *(int(first > 0), int(p.flip)),
+                *box.windows,
+                share,
+                *_window(axes),
+            ),
+            turns=_turns(tile, box, axes, box.channels) * box.count(axes, p.batch),
+        )
+
+    def macros(self) -> dict[str, int | str]:
+        tile, dtype = self.tile, self.problem.dtype
+        return {
+            **real_macros(dtype),
+            "MR": tile.mr,
+            "NV": tile.nv,
+            "VW": tile.vw,
+            "STAGED": staged_elements(dtype),
+            "ROWS": ROWS,
+            "TILES": TILES,
+        }
+
+
+def forward_axes(problem: ConvProblem) -> tuple[Axis, ...]:
+    """Return the walk of the windows over x, three axes."""
+    geometry = problem.geometry
+    scalars = geometry.scalars(generic=True)
+    sizes, windows, low, taps, stride, dilation = (scalars[i : i + 3] for i in range(0, 18, 3))
+    return tuple(
+        Axis(*axis, result_size=axis[1])
+        for axis in zip(sizes, windows, stride, dilation, low, taps, strict=True)
+    )
+
+
+def phases(problem: ConvProblem) -> tuple[tuple[Axis, ...], ...]:
+    """Return the walks over dy that make dx: one for each remainder of pixels to the strides."""
+    along = [
+        [_phase(phase, axis, problem.flip) for phase in range(min(axis.stride, axis.size))]
+        for axis in forward_axes(problem)
+    ]
+    return tuple(product(*along))
+
+
+def _phase(phase: int, axis: Axis, flip: bool) -> Axis:
+    """Return the walk over dy that makes pixels phase, phase + stride, ... of dx.
+
+    Tap i lies on such a pixel where (phase + low - i*dilation) is a multiple of the stride: taps
+    first, first + step, ... do, with step = stride/gcd(stride, dilation). Windows of dy begin
+    under the last of them, which comes first here.
+    """
+    s, d, k = axis.stride, axis.dilation, axis.taps
+    places, common = -(-(axis.size - phase) // s), gcd(s, d)
+    result = (axis.size, phase, s)
+    step, dilation = s // common, d // common
+    reaching = [i for i in range(min(k, step)) if (phase + axis.low - i * d) % s == 0]
+    if not reaching:
+        return Axis(axis.windows, places, 1, 1, 0, 0, 0, 1, *result)
+    first = reaching[0]
+    taps = -(-(k - first) // step)
+    begins = (phase + axis.low - first * d) // s - (taps - 1) * dilation
+    last = first + (taps - 1) * step
+    stored = (k - 1 - last, step) if flip else (last, -step)
+    return Axis(axis.windows, places, 1, dilation, -begins, taps, *stored, *result)
+
+
+def _window(axes: tuple[Axis, ...]) -> tuple[int, ...]:
+    """Return the kernel's WINDOW_ARGUMENTS; a phase without taps has one, of no channel."""
+    return (
+        *(axis.size for axis in axes),
+        *(axis.windows for axis in axes),
+        *(axis.low for axis in axes),
+        *(max(axis.taps, 1) for axis in axes),
+        *(axis.stride for axis in axes),
+        *(axis.dilation for axis in axes),
+    )
+
+
+def _turns(tile: Tile, box: Box, axes: tuple[Axis, ...], summed: int) -> int:
+    """Return an upper bound: this algorithm refuses devices that count."""
+    steps = (tile.mr + 2) * (tile.nv + 2) + 1
+    terms = summed * prod(max(axis.taps, 1) for axis in axes)
+    around = 64 * tile.nr * 16
+    staged = 8 * (box.images * (summed + 1) * (box.pixels + 8 * box.rows_staged + 8) + 64)
+    tiles = panels(max(box.positions, box.rows), tile.mr)
+    terms = max(terms, box.positions)
+    return (tiles + 1) * (terms * steps + around * (summed + 1)) + staged * 4 + 4 * ROWS

@@ -1,0 +1,285 @@
+/* implicit_gemm: products with the unfolded image X-hat, which is never made: its entries are
+ * read in place, out of a staged box of the image (staged.clh, tile.clh).
+ *
+ *   implicit_images    y[n, o, p]  = start + sum over (c, tap) of w[o, c, tap]*X-hat[(c, tap), (n, p)]
+ *   implicit_weights   dw[o, c, tap] = start + sum over (n, p) of dy[n, o, p]*X-hat[(c, tap), (n, p)]
+ *
+ *   w   (groups, ceil(O/NR), C*taps, NR)          filters in panels of lanes (gemm/pack.cl)
+ *   dy  (groups, ceil(O/NR), images*positions, NR)   incoming adjoint likewise
+ *
+ * Every element is one chain of fma over its terms in the order of these indices, so bits do not
+ * depend on how the work is cut. One phase of a data gradient is a product of the first kind too,
+ * with dy for the image; its windows make pixels `result_step` apart (pack_filters.cl).
+ *
+ * Zeros of the padding are multiplied, as the definition has it: except in a data gradient, which
+ * leaves them out. This shows where a filter is infinite or NaN only; `flags`, one for so many
+ * terms of a panel, say where that is.
+ *
+ * Launch  global (boxes, panels/`taken`, groups) and (rows of tiles, panels, groups), local
+ *         (1, 1, 1).
+ * Macros  REAL, VW: common/types.clh. MR, NV: tile.clh. ACTIVATION, ACCUMULATE: common/epilogue.clh.
+ *         STAGED, ROWS, TILES: elements of the staged box, of its table of rows, tiles of a
+ *         work-item. GUARDED: 1 where flags are looked at.
+ * Source  Anderson et al., "High-performance low-memory lowering: GEMM-based algorithms for DNN
+ *         convolution", 2020; Georganas et al., "Anatomy of high-performance deep learning
+ *         convolutions on SIMD architectures", 2018 (lanes of output channels).
+ */
+#include "common/lone.clh"
+#include "common/types.clh"
+#include "common/epilogue.clh"
+#include "common/window.clh"
+#include "implicit_gemm/staged.clh"
+#include "implicit_gemm/tile.clh"
+
+/* Tables and sums of one work-item. */
+#define WORKING_SET                                  \
+    local REAL image[STAGED];                        \
+    local int rows[ROWS];                            \
+    local int columns[TILES*MR], results[TILES*MR];  \
+    local REAL sums[TILES*MR*NR]
+
+static inline void load_sums(VEC acc[MR][NV], local const REAL *sums)
+{
+#pragma unroll
+    for (int i = 0; i < MR; i++)
+#pragma unroll
+        for (int j = 0; j < NV; j++)
+            acc[i][j] = LOAD_VEC(sums + i*NR + j*VW);
+}
+
+static inline void store_sums(VEC acc[MR][NV], local REAL *sums)
+{
+#pragma unroll
+    for (int i = 0; i < MR; i++)
+#pragma unroll
+        for (int j = 0; j < NV; j++)
+            STORE_VEC(acc[i][j], sums + i*NR + j*VW);
+}
+
+/* As `multiply`, less the products of padding. */
+static void multiply_inside(VEC acc[MR][NV], local const REAL *image, local const int *rows,
+                            local const int *columns, global const REAL *b, int K, Window win,
+                            Box box)
+{
+    for (int k = 0; k < K; k++, b += NR)
+#pragma unroll
+        for (int i = 0; i < MR; i++) {
+            const int at = columns[i] + rows[k];
+            if (!staged_inside(win, box, at))
+                continue;
+#pragma unroll
+            for (int j = 0; j < NV; j++)
+                acc[i][j] = fma((VEC)(image[at]), LOAD_VEC(b + j*VW), acc[i][j]);
+        }
+}
+
+/* Write a finished tile: entry i of lane l to to[results[i] + l*lane_step]; `live` entries of
+ * `lanes` lanes. */
+static inline void write_tile(VEC acc[MR][NV], global REAL *to, local const int *results, int live,
+                              int lanes, int lane_step, REAL beta)
+{
+    /* The tap order of a flipped filter may bring the last where a run would end. */
+    const bool run = live == 8 && results[1] - results[0] == 1 && results[7] - results[0] == 7;
+#pragma unroll
+    for (int j = 0; j < NV; j++) {
+        VEC t[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            t[i] = i < MR ? acc[i < MR ? i : 0][j] : (VEC)(0);
+        transpose(t);
+#pragma unroll
+        for (int r = 0; r < 8; r++) {
+            REAL old[VW], done[VW];
+            for (int l = 0; ACCUMULATE && l < VW; l++) {
+                const int lane = j*VW + r*(VW/8) + l/8;
+                old[l] = l % 8 < live && lane < lanes ? to[results[l % 8] + lane*lane_step] : (REAL)0;
+            }
+            /* By vectors whatever is kept: a driver's exp may differ between vectors and scalars. */
+            const VEC value = FINISH(VEC, t[r], LOAD_VEC(old));
+            STORE_VEC(value, done);
+#pragma unroll
+            for (int part = 0; part < VW/8; part++) {
+                const int lane = j*VW + r*(VW/8) + part;
+                if (lane >= lanes)
+                    continue;
+                global REAL *at = to + lane*lane_step;
+                if (run)
+                    vstore8(vload8(0, done + part*8), 0, at + results[0]);
+                else
+                    for (int i = 0; i < live; i++)
+                        at[results[i]] = done[part*8 + i];
+            }
+        }
+    }
+}
+
+/* Where the terms of this panel may be infinite or NaN. */
+static inline bool flagged(global const REAL *flags, int count)
+{
+    bool any = false;
+    for (int i = 0; i < count; i++)
+        any = any || flags[i] != 0;
+    return any;
+}
+
+LONE_KERNEL void implicit_images(
+    global const REAL *x, global const REAL *w, global const REAL *flags, global const REAL *bias,
+    global REAL *y, int batch, int C, int O, int has_bias, REAL beta, int terms_a_flag,
+    int box_n, int box_d, int box_h, int box_w, int chunk, int taken,
+    int result_d, int result_h, int result_w, int first_d, int first_h, int first_w,
+    int step_d, int step_h, int step_w, WINDOW_ARGUMENTS)
+{
+    WORKING_SET;
+    const Window win = WINDOW;
+    const Place result_size = {result_d, result_h, result_w};
+    const Place result_first = {first_d, first_h, first_w}, result_step = {step_d, step_h, step_w};
+    const int g = get_global_id(2), groups = get_global_size(2);
+    const int taps = volume(win.filter), panels = (O + NR - 1)/NR;
+
+    /* Windows [first, first + count) of images [n0, n0 + images). */
+    int id = get_global_id(0);
+    const Place boxes = {(OD + box_d - 1)/box_d, (OH + box_h - 1)/box_h, (OW + box_w - 1)/box_w};
+    const Place nth = place_of(id % volume(boxes), boxes);
+    const int n0 = id/volume(boxes)*box_n, images = min(box_n, batch - n0);
+    const Place first = {nth.d*box_d, nth.h*box_h, nth.w*box_w};
+    const Place count = {min(box_d, OD - first.d), min(box_h, OH - first.h),
+                         min(box_w, OW - first.w)};
+    const Box box = box_under(win, first, count);
+    const int windows = images*volume(count), tiles = (windows + MR - 1)/MR;
+    const int held = min(chunk, C); /* channels that an image has places for */
+
+    for (int i = 0; i < tiles*MR; i++) {
+        const int p = min(i, windows - 1), n = p/volume(count); /* clamped: summed, but not kept */
+        const Place at = place_of(p % volume(count), count);
+        columns[i] = window_offset(win, box, held, n, at);
+        const Place pixel = {result_first.d + (first.d + at.d)*result_step.d,
+                             result_first.h + (first.h + at.h)*result_step.h,
+                             result_first.w + (first.w + at.w)*result_step.w};
+        results[i] = (n0 + n)*groups*O*volume(result_size) + flat(pixel, result_size);
+    }
+    for (int k = 0; k < held*taps; k++)
+        rows[k] = tap_offset(win, box, k);
+
+    x += (n0*groups + g)*C*volume(win.in);
+    y += g*O*volume(result_size);
+    const int panel0 = get_global_id(1)*taken, panel1 = min(panel0 + taken, panels);
+    for (int panel = panel0; panel < panel1; panel++) {
+        const int lanes = min(NR, O - panel*NR);
+        global const REAL *b = w + ((size_t)g*panels + panel)*C*taps*NR;
+#if GUARDED
+        const int flag_count = (C*taps + terms_a_flag - 1)/terms_a_flag;
+        const bool inside_only = flagged(flags + ((size_t)g*panels + panel)*flag_count, flag_count);
+#endif
+        REAL lane_from[NR];
+        for (int l = 0; l < NR; l++)
+            lane_from[l] = has_bias && l < lanes ? bias[g*O + panel*NR + l] : (REAL)0;
+        /* Once at least: where no tap reaches the windows of a phase, C is 0. */
+        for (int c = 0; c == 0 || c < C; c += chunk) {
+            const int K = min(chunk, C - c)*taps;
+            if (panel == panel0 || C > chunk)
+                /* Fewer channels at the end leave their places in the box as they were. */
+                for (int n = 0; n < images; n++)
+                    stage(image + n*held*volume(box.size), x + (n*groups*C + c)*volume(win.in), win,
+                          box, min(chunk, C - c));
+            for (int t = 0; t < tiles; t++) {
+                VEC acc[MR][NV];
+                if (c == 0) {
+#pragma unroll
+                    for (int i = 0; i < MR; i++)
+#pragma unroll
+                        for (int j = 0; j < NV; j++)
+                            acc[i][j] = LOAD_VEC(lane_from + j*VW);
+                } else {
+                    load_sums(acc, sums + t*MR*NR);
+                }
+#if GUARDED
+                if (inside_only)
+                    multiply_inside(acc, image, rows, columns + t*MR, b, K, win, box);
+                else
+#endif
+                    multiply(acc, image, rows, columns + t*MR, b, K);
+                if (c + chunk < C)
+                    store_sums(acc, sums + t*MR*NR);
+                else
+                    write_tile(acc, y + panel*NR*volume(result_size), results + t*MR,
+                               min(MR, windows - t*MR), lanes, volume(result_size), beta);
+            }
+            b += K*NR;
+        }
+    }
+}
+
+/* What is there already of `live` entries of `lanes` lanes, and zeros. */
+static inline void start_weights(VEC acc[MR][NV], global const REAL *dw, local const int *results,
+                                 int live, int lanes, int lane_step)
+{
+#pragma unroll
+    for (int i = 0; i < MR; i++) {
+        REAL from[NR];
+        for (int l = 0; l < NR; l++)
+            from[l] = i < live && l < lanes ? dw[results[i] + l*lane_step] : (REAL)0;
+#pragma unroll
+        for (int j = 0; j < NV; j++)
+            acc[i][j] = LOAD_VEC(from + j*VW);
+    }
+}
+
+/* `share` rows of dw, all of the panel's lanes, from images [n0, n0 + batch). */
+LONE_KERNEL void implicit_weights(
+    global const REAL *x, global const REAL *dy, global REAL *dw, int n0, int batch, int C, int O,
+    int onward, int flip, int box_n, int box_d, int box_h, int box_w, int share, WINDOW_ARGUMENTS)
+{
+    WORKING_SET;
+    const Window win = WINDOW;
+    const int g = get_global_id(2), groups = get_global_size(2), panel = get_global_id(1);
+    const int taps = volume(win.filter), positions = volume(win.out);
+    const int row0 = get_global_id(0)*share, live = min(share, C*taps - row0);
+    const int c0 = row0/taps, channels = (row0 + live - 1)/taps - c0 + 1;
+    const int tiles = (live + MR - 1)/MR, lanes = min(NR, O - panel*NR);
+
+    for (int i = 0; i < tiles*MR; i++) {
+        const int q = row0 + min(i, live - 1), t = q % taps;
+        results[i] = q - t + stored_tap(t, taps, flip);
+    }
+    x += ((n0*groups + g)*C + c0)*volume(win.in);
+    dw += (g*O + panel*NR)*C*taps;
+    dy += ((size_t)g*((O + NR - 1)/NR) + panel)*batch*positions*NR;
+
+    /* Boxes follow each other as (n, position) does: an outer axis is cut only where all the inner
+     * ones are whole. */
+    for (int n = 0; n < batch; n += box_n)
+        for (int d = 0; d < OD; d += box_d)
+            for (int h = 0; h < OH; h += box_h)
+                for (int w = 0; w < OW; w += box_w) {
+                    const int images = min(box_n, batch - n);
+                    const Place first = {d, h, w};
+                    const Place count = {min(box_d, OD - d), min(box_h, OH - h), min(box_w, OW - w)};
+                    const Box box = box_under(win, first, count);
+                    const int K = images*volume(count);
+                    for (int i = 0; i < images; i++)
+                        stage(image + i*channels*volume(box.size),
+                              x + (n + i)*groups*C*volume(win.in), win, box, channels);
+                    for (int i = 0; i < tiles*MR; i++)
+                        columns[i] = tap_offset(win, box, row0 % taps + min(i, live - 1));
+                    for (int k = 0; k < K; k++)
+                        rows[k] = window_offset(win, box, channels, k/volume(count),
+                                                place_of(k % volume(count), count));
+                    const bool begins = n == 0 && d == 0 && h == 0 && w == 0;
+                    const bool ends = n + box_n >= batch && d + box_d >= OD && h + box_h >= OH
+                        && w + box_w >= OW;
+                    for (int t = 0; t < tiles; t++) {
+                        const int kept = min(MR, live - t*MR);
+                        VEC acc[MR][NV];
+                        if (begins)
+                            start_weights(acc, dw, results + t*MR, onward ? kept : 0, lanes, C*taps);
+                        else
+                            load_sums(acc, sums + t*MR*NR);
+                        multiply(acc, image, rows, columns + t*MR, dy, K);
+                        if (ends)
+                            write_tile(acc, dw, results + t*MR, kept, lanes, C*taps, (REAL)0);
+                        else
+                            store_sums(acc, sums + t*MR*NR);
+                    }
+                    dy += K*NR;
+                }
+}
