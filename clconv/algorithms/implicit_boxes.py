@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
-from clconv.algorithms.gemm import Tile
+from clconv.algorithms.gemm import Tile, panels
 from clconv.spec.dtypes import dtype_named
 
-STAGED_BYTES = 96 * 1024  # of image, with its padding: part of a second-level cache
-TILES = 48  # register tiles whose sums a work-item keeps
+STAGED_BYTES = 48 * 1024  # of image, with its padding: about a first-level cache
+TILES = 64  # register tiles whose sums a work-item keeps
 ROWS = 2048  # offsets of terms that are summed in one go
-TERMS = 256  # of a sum, wanted at least before the sums are put aside
+TERMS = 64  # of a sum, wanted at least before the sums are put aside
+TERMS_OF_WINDOWS = 384  # likewise, where the sum is over windows
+USES = 8  # of a staged pixel, in vectors of lanes, wanted at least
 
 
 class Walk(Protocol):
@@ -31,12 +33,16 @@ class Walk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Windows along (image, d, h, w), channels staged with them, and rows of X-hat in a share."""
+    """Windows along (image, d, h, w), channels staged with them, and how often they are used.
+
+    `share` is the panels of lanes that a box serves, or, where rows of X-hat stand for windows, as
+    many of these.
+    """
 
     windows: tuple[int, int, int, int]
     channels: int
     pixels: int  # staged of one channel of one image
-    rows: int
+    share: int
 
     @property
     def images(self) -> int:
@@ -46,11 +52,6 @@ class Box:
     def positions(self) -> int:
         """Columns of X-hat."""
         return prod(self.windows)
-
-    @property
-    def rows_staged(self) -> int:
-        """At most so many rows of pixels."""
-        return self.pixels
 
     def count(self, axes: Sequence[Walk], batch: int) -> int:
         """Return how many boxes cover all windows."""
@@ -69,47 +70,51 @@ def local_bytes(tile: Tile) -> int:
 
 
 def box_of(
-    axes: Sequence[Walk], batch: int, channels: int, tile: Tile, dtype: str, *, rows: bool
+    axes: Sequence[Walk], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
 ) -> Box | None:
-    """Return the box for sums over `channels` and taps, or, with `rows`, over windows.
+    """Return the box for sums over `channels` and taps, which go to so many lanes.
 
-    As many windows as tiles can be kept for, with channels enough for a long sum; fewer of either
-    where pixels have no room. None if not even one window of one channel has.
+    As many windows and panels of lanes as tiles can be kept for, with channels enough for a long
+    sum; fewer of either where pixels have no room. None if not even one window of one channel has.
     """
-    room = staged_elements(dtype)
-    taps = prod(max(axis.taps, 1) for axis in axes)
+    room, taps = staged_elements(dtype), taps_of(axes)
     wanted = min(channels, -(-TERMS // taps))
-    most = TILES * tile.mr
+    # With few taps, staging is dear unless several panels use what is staged.
+    share = min(-(-USES // taps), panels(lanes, tile.nr))
     for least in (wanted, 1):
-        target = most
+        target = TILES // share * tile.mr
         while target:
             windows = _windows(axes, batch, target)
             pixels = _pixels(axes, windows)
-            fit = room // (windows[0] * pixels)
-            if fit >= least:
-                box = _filled(windows, pixels, fit, channels, taps, most, rows)
-                if box is not None:
-                    return box
+            fit = min(room // (windows[0] * pixels), ROWS // taps, max(channels, 1))
+            if fit >= min(least, ROWS // taps) > 0:
+                return Box(windows, even(max(channels, 1), fit), pixels, share)
             target //= 2
     return None
 
 
-def _filled(
-    windows: tuple[int, int, int, int],
-    pixels: int,
-    fit: int,
-    channels: int,
-    taps: int,
-    most: int,
-    rows: bool,
+def box_of_rows(
+    axes: Sequence[Walk], batch: int, channels: int, tile: Tile, dtype: str
 ) -> Box | None:
-    """Return the box with as many of the `fit` channels as tables and tiles have room for."""
-    if rows:
+    """Return the box for sums over windows, one for each row (channel, tap) of X-hat."""
+    room, taps = staged_elements(dtype), taps_of(axes)
+    target = TERMS_OF_WINDOWS
+    while target:
+        windows = _windows(axes, batch, target)
+        pixels = _pixels(axes, windows)
         # A share of rows that begins inside a channel touches one more.
-        share = min((fit - 1) * taps if fit > 1 else 1, most, channels * taps)
-        return Box(windows, fit, pixels, even(channels * taps, share))
-    fit = min(fit, ROWS // taps, channels)
-    return Box(windows, even(channels, fit), pixels, 0) if fit else None
+        fit = min(room // (windows[0] * pixels), channels)
+        reach = channels * taps if fit == channels else (fit - 1) * taps
+        tiles = min(-(-reach // tile.mr) if fit == channels else reach // tile.mr, TILES)
+        if tiles >= min(4, panels(channels * taps, tile.mr)):
+            return Box(windows, fit, pixels, even(panels(channels * taps, tile.mr), tiles) * tile.mr)
+        target //= 2
+    return None
+
+
+def taps_of(axes: Sequence[Walk]) -> int:
+    """Return the taps of a window, 1 where no tap reaches."""
+    return prod(max(axis.taps, 1) for axis in axes)
 
 
 def even(total: int, most: int) -> int:
@@ -129,7 +134,8 @@ def _windows(axes: Sequence[Walk], batch: int, target: int) -> tuple[int, int, i
 
 def _pixels(axes: Sequence[Walk], windows: tuple[int, int, int, int]) -> int:
     """Return the staged pixels of a channel (staged.clh, box_under)."""
-    return prod(
-        (count - 1) * (1 if axis.taps <= 1 else axis.stride) + (max(axis.taps, 1) - 1) * axis.dilation + 1
-        for axis, count in zip(axes, windows[1:], strict=True)
-    )
+    staged = 1
+    for axis, count in zip(axes, windows[1:], strict=True):
+        stride = axis.stride if axis.taps > 1 else 1
+        staged *= (count - 1) * stride + (max(axis.taps, 1) - 1) * axis.dilation + 1
+    return staged

@@ -16,7 +16,7 @@ arithmetic for deep learning", 2016, chapter 4.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd, prod
 
@@ -25,7 +25,16 @@ from clconv.algorithms.element import real_macros, real_type
 from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
 from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
 from clconv.algorithms.gemm_jobs import chunks
-from clconv.algorithms.implicit_boxes import ROWS, TILES, Box, box_of, local_bytes, staged_elements
+from clconv.algorithms.implicit_boxes import (
+    ROWS,
+    TILES,
+    Box,
+    box_of,
+    box_of_rows,
+    local_bytes,
+    staged_elements,
+    taps_of,
+)
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Launches, Plan, round_up
 from clconv.spec.dtypes import dtype_named
@@ -52,6 +61,20 @@ class Axis:
     result_size: int = 0
     result_first: int = 0
     result_step: int = 1
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether window i is pixel i and makes result i."""
+        steps = (self.stride, self.taps, self.result_step)
+        return steps == (1, 1, 1) and self.low == 0 and self.size == self.windows
+
+    def times(self, inner: Axis) -> Axis:
+        """Return this axis and the next one inside as one; both are pointwise."""
+        size = self.size * inner.size
+        return replace(inner, size=size, windows=size, result_size=size)
+
+
+ONE = Axis(1, 1, 1, 1, 0, 1, result_size=1)
 
 
 class ImplicitGemm:
@@ -142,10 +165,11 @@ class _Job:
     def box(self, axes: tuple[Axis, ...]) -> Box | None:
         """Return what a work-item stages at once."""
         p = self.problem
-        summed = p.group_outputs if p.direction == "backward_data" else p.group_channels
-        return box_of(
-            axes, p.batch, summed, self.tile, p.dtype, rows=p.direction == "backward_weights"
-        )
+        if p.direction == "backward_weights":
+            return box_of_rows(axes, p.batch, p.group_channels, self.tile, p.dtype)
+        sizes = (p.group_channels, p.group_outputs)
+        summed, out = sizes if p.direction == "forward" else reversed(sizes)
+        return box_of(axes, p.batch, summed, out, self.tile, p.dtype)
 
     def launches(self) -> Iterator[Launch]:
         """Yield packing and products in order."""
@@ -215,10 +239,9 @@ class _Job:
         assert box is not None
         boxes = box.count(axes, p.batch)
         outs = panels(out, self.tile.nr)
-        # Panels that share what is staged, as long as there is work for every core to the end.
+        # One panel each, if that is what it takes to keep every core busy to the end.
         units = self.device.compute_units
-        taken = min(max(boxes * outs * p.groups // (8 * units), 1), outs)
-        taken = taken if box.channels >= summed else 1
+        taken = box.share if boxes * panels(outs, box.share) * p.groups >= 4 * units else 1
         guarded = p.direction == "backward_data"
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
@@ -268,8 +291,8 @@ class _Job:
         box = self.box(axes)
         assert box is not None
         rows, outs = p.group_channels * p.geometry.taps, panels(p.group_outputs, tile.nr)
-        share = box.rows
-        while share > tile.mr and panels(rows, share) * outs * p.groups < 4 * self.device.compute_units:
+        share, wanted = box.share, 4 * self.device.compute_units
+        while share > tile.mr and panels(rows, share) * outs * p.groups < wanted:
             share = round_up(share // 2, tile.mr)
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
@@ -302,22 +325,24 @@ class _Job:
 
 def forward_axes(problem: ConvProblem) -> tuple[Axis, ...]:
     """Return the walk of the windows over x, three axes."""
+    return merged(_axes(problem))
+
+
+def _axes(problem: ConvProblem) -> tuple[Axis, ...]:
     geometry = problem.geometry
     scalars = geometry.scalars(generic=True)
     sizes, windows, low, taps, stride, dilation = (scalars[i : i + 3] for i in range(0, 18, 3))
-    return tuple(
-        Axis(*axis, result_size=axis[1])
-        for axis in zip(sizes, windows, stride, dilation, low, taps, strict=True)
-    )
+    walks = zip(sizes, windows, stride, dilation, low, taps, strict=True)
+    return tuple(Axis(*walk, 0, 1, walk[1]) for walk in walks)
 
 
 def phases(problem: ConvProblem) -> tuple[tuple[Axis, ...], ...]:
     """Return the walks over dy that make dx: one for each remainder of pixels to the strides."""
     along = [
         [_phase(phase, axis, problem.flip) for phase in range(min(axis.stride, axis.size))]
-        for axis in forward_axes(problem)
+        for axis in _axes(problem)
     ]
-    return tuple(product(*along))
+    return tuple(merged((d, h, w)) for d, h, w in product(*along))
 
 
 def _phase(phase: int, axis: Axis, flip: bool) -> Axis:
@@ -342,6 +367,16 @@ def _phase(phase: int, axis: Axis, flip: bool) -> Axis:
     return Axis(axis.windows, places, 1, dilation, -begins, taps, *stored, *result)
 
 
+def merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """Return the same walk with pixels in fewer, longer rows, where each pixel is a window."""
+    d, h, w = axes
+    if all(axis.pointwise for axis in (h, w)):
+        h, w = ONE, h.times(w)
+        if d.pointwise:
+            d, w = ONE, d.times(w)
+    return d, h, w
+
+
 def _window(axes: tuple[Axis, ...]) -> tuple[int, ...]:
     """Return the kernel's WINDOW_ARGUMENTS; a phase without taps has one, of no channel."""
     return (
@@ -357,9 +392,9 @@ def _window(axes: tuple[Axis, ...]) -> tuple[int, ...]:
 def _turns(tile: Tile, box: Box, axes: tuple[Axis, ...], summed: int) -> int:
     """Return an upper bound: this algorithm refuses devices that count."""
     steps = (tile.mr + 2) * (tile.nv + 2) + 1
-    terms = summed * prod(max(axis.taps, 1) for axis in axes)
+    terms = summed * taps_of(axes)
     around = 64 * tile.nr * 16
-    staged = 8 * (box.images * (summed + 1) * (box.pixels + 8 * box.rows_staged + 8) + 64)
-    tiles = panels(max(box.positions, box.rows), tile.mr)
+    staged = 8 * (box.images * (summed + 1) * (9 * box.pixels + 8) + 64)
+    tiles = panels(max(box.positions, box.share), tile.mr)
     terms = max(terms, box.positions)
     return (tiles + 1) * (terms * steps + around * (summed + 1)) + staged * 4 + 4 * ROWS

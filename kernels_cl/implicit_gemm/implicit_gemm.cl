@@ -113,6 +113,20 @@ static inline void write_tile(VEC acc[MR][NV], global REAL *to, local const int 
     }
 }
 
+/* Where the results of the windows in a box stand, from the first image's first channel on. */
+static inline void result_offsets(local int *to, int n0, int images, int image_step, Place first,
+                                  Place count, Place size, Place result_first, Place step)
+{
+    for (int n = n0; n < n0 + images; n++)
+        for (int d = first.d; d < first.d + count.d; d++)
+            for (int h = first.h; h < first.h + count.h; h++)
+                for (int w = first.w; w < first.w + count.w; w++) {
+                    const Place at = {result_first.d + d*step.d, result_first.h + h*step.h,
+                                      result_first.w + w*step.w};
+                    *to++ = n*image_step + flat(at, size);
+                }
+}
+
 /* Where the terms of this panel may be infinite or NaN. */
 static inline bool flagged(global const REAL *flags, int count)
 {
@@ -148,79 +162,59 @@ LONE_KERNEL void implicit_images(
     const int windows = images*volume(count), tiles = (windows + MR - 1)/MR;
     const int held = min(chunk, C); /* channels that an image has places for */
 
-    for (int i = 0; i < tiles*MR; i++) {
-        const int p = min(i, windows - 1), n = p/volume(count); /* clamped: summed, but not kept */
-        const Place at = place_of(p % volume(count), count);
-        columns[i] = window_offset(win, box, held, n, at);
-        const Place pixel = {result_first.d + (first.d + at.d)*result_step.d,
-                             result_first.h + (first.h + at.h)*result_step.h,
-                             result_first.w + (first.w + at.w)*result_step.w};
-        results[i] = (n0 + n)*groups*O*volume(result_size) + flat(pixel, result_size);
-    }
-    for (int k = 0; k < held*taps; k++)
-        rows[k] = tap_offset(win, box, k);
+    window_offsets(columns, win, box, held, images, count);
+    result_offsets(results, n0, images, groups*O*volume(result_size), first, count, result_size,
+                   result_first, result_step);
+    for (int i = windows; i < tiles*MR; i++) /* summed like the last one, but not kept */
+        columns[i] = columns[windows - 1];
+    tap_offsets(rows, win, box, 0, held*taps);
 
     x += (n0*groups + g)*C*volume(win.in);
     y += g*O*volume(result_size);
     const int panel0 = get_global_id(1)*taken, panel1 = min(panel0 + taken, panels);
-    for (int panel = panel0; panel < panel1; panel++) {
-        const int lanes = min(NR, O - panel*NR);
-        global const REAL *b = w + ((size_t)g*panels + panel)*C*taps*NR;
+
+    /* Once at least: where no tap reaches the windows of a phase, C is 0. */
+    for (int c = 0; c == 0 || c < C; c += chunk) {
+        const int channels = min(chunk, C - c);
+        for (int n = 0; n < images; n++)
+            stage(image + n*held*volume(box.size), x + (n*groups*C + c)*volume(win.in), win, box,
+                  channels);
+        for (int panel = panel0; panel < panel1; panel++) {
+            const int lanes = min(NR, O - panel*NR);
+            global const REAL *b = w + (((size_t)g*panels + panel)*C + c)*taps*NR;
 #if GUARDED
-        const int flag_count = (C*taps + terms_a_flag - 1)/terms_a_flag;
-        const bool inside_only = flagged(flags + ((size_t)g*panels + panel)*flag_count, flag_count);
+            const int flag_count = (C*taps + terms_a_flag - 1)/terms_a_flag;
+            const bool inside_only = flagged(flags + ((size_t)g*panels + panel)*flag_count,
+                                             flag_count);
 #endif
-        REAL lane_from[NR];
-        for (int l = 0; l < NR; l++)
-            lane_from[l] = has_bias && l < lanes ? bias[g*O + panel*NR + l] : (REAL)0;
-        /* Once at least: where no tap reaches the windows of a phase, C is 0. */
-        for (int c = 0; c == 0 || c < C; c += chunk) {
-            const int K = min(chunk, C - c)*taps;
-            if (panel == panel0 || C > chunk)
-                /* Fewer channels at the end leave their places in the box as they were. */
-                for (int n = 0; n < images; n++)
-                    stage(image + n*held*volume(box.size), x + (n*groups*C + c)*volume(win.in), win,
-                          box, min(chunk, C - c));
+            REAL from[NR];
+            for (int l = 0; l < NR; l++)
+                from[l] = has_bias && l < lanes ? bias[g*O + panel*NR + l] : (REAL)0;
             for (int t = 0; t < tiles; t++) {
+                local REAL *kept = sums + ((panel - panel0)*tiles + t)*MR*NR;
                 VEC acc[MR][NV];
                 if (c == 0) {
 #pragma unroll
                     for (int i = 0; i < MR; i++)
 #pragma unroll
                         for (int j = 0; j < NV; j++)
-                            acc[i][j] = LOAD_VEC(lane_from + j*VW);
+                            acc[i][j] = LOAD_VEC(from + j*VW);
                 } else {
-                    load_sums(acc, sums + t*MR*NR);
+                    load_sums(acc, kept);
                 }
 #if GUARDED
                 if (inside_only)
-                    multiply_inside(acc, image, rows, columns + t*MR, b, K, win, box);
+                    multiply_inside(acc, image, rows, columns + t*MR, b, channels*taps, win, box);
                 else
 #endif
-                    multiply(acc, image, rows, columns + t*MR, b, K);
+                    multiply(acc, image, rows, columns + t*MR, b, channels*taps);
                 if (c + chunk < C)
-                    store_sums(acc, sums + t*MR*NR);
+                    store_sums(acc, kept);
                 else
                     write_tile(acc, y + panel*NR*volume(result_size), results + t*MR,
                                min(MR, windows - t*MR), lanes, volume(result_size), beta);
             }
-            b += K*NR;
         }
-    }
-}
-
-/* What is there already of `live` entries of `lanes` lanes, and zeros. */
-static inline void start_weights(VEC acc[MR][NV], global const REAL *dw, local const int *results,
-                                 int live, int lanes, int lane_step)
-{
-#pragma unroll
-    for (int i = 0; i < MR; i++) {
-        REAL from[NR];
-        for (int l = 0; l < NR; l++)
-            from[l] = i < live && l < lanes ? dw[results[i] + l*lane_step] : (REAL)0;
-#pragma unroll
-        for (int j = 0; j < NV; j++)
-            acc[i][j] = LOAD_VEC(from + j*VW);
     }
 }
 
@@ -237,14 +231,19 @@ LONE_KERNEL void implicit_weights(
     const int c0 = row0/taps, channels = (row0 + live - 1)/taps - c0 + 1;
     const int tiles = (live + MR - 1)/MR, lanes = min(NR, O - panel*NR);
 
-    for (int i = 0; i < tiles*MR; i++) {
-        const int q = row0 + min(i, live - 1), t = q % taps;
-        results[i] = q - t + stored_tap(t, taps, flip);
+    for (int i = 0; i < live; i++) {
+        const int t = (row0 + i) % taps;
+        results[i] = row0 + i - t + stored_tap(t, taps, flip);
     }
     x += ((n0*groups + g)*C + c0)*volume(win.in);
     dw += (g*O + panel*NR)*C*taps;
     dy += ((size_t)g*((O + NR - 1)/NR) + panel)*batch*positions*NR;
 
+    for (int i = 0; i < tiles*MR; i++)
+        for (int l = 0; l < NR; l++)
+            sums[i*NR + l] = onward && i < live && l < lanes ? dw[results[i] + l*C*taps] : (REAL)0;
+    int last_K = 0;
+    Place last = {0, 0, 0};
     /* Boxes follow each other as (n, position) does: an outer axis is cut only where all the inner
      * ones are whole. */
     for (int n = 0; n < batch; n += box_n)
@@ -259,27 +258,26 @@ LONE_KERNEL void implicit_weights(
                     for (int i = 0; i < images; i++)
                         stage(image + i*channels*volume(box.size),
                               x + (n + i)*groups*C*volume(win.in), win, box, channels);
-                    for (int i = 0; i < tiles*MR; i++)
-                        columns[i] = tap_offset(win, box, row0 % taps + min(i, live - 1));
-                    for (int k = 0; k < K; k++)
-                        rows[k] = window_offset(win, box, channels, k/volume(count),
-                                                place_of(k % volume(count), count));
-                    const bool begins = n == 0 && d == 0 && h == 0 && w == 0;
-                    const bool ends = n + box_n >= batch && d + box_d >= OD && h + box_h >= OH
-                        && w + box_w >= OW;
+                    /* Boxes of one shape have the same offsets. */
+                    if (K != last_K || count.w != last.w || count.h != last.h) {
+                        window_offsets(rows, win, box, channels, images, count);
+                        tap_offsets(columns, win, box, row0, live);
+                        for (int i = live; i < tiles*MR; i++)
+                            columns[i] = columns[live - 1];
+                        last = count;
+                        last_K = K;
+                    }
                     for (int t = 0; t < tiles; t++) {
-                        const int kept = min(MR, live - t*MR);
                         VEC acc[MR][NV];
-                        if (begins)
-                            start_weights(acc, dw, results + t*MR, onward ? kept : 0, lanes, C*taps);
-                        else
-                            load_sums(acc, sums + t*MR*NR);
+                        load_sums(acc, sums + t*MR*NR);
                         multiply(acc, image, rows, columns + t*MR, dy, K);
-                        if (ends)
-                            write_tile(acc, dw, results + t*MR, kept, lanes, C*taps, (REAL)0);
-                        else
-                            store_sums(acc, sums + t*MR*NR);
+                        store_sums(acc, sums + t*MR*NR);
                     }
                     dy += K*NR;
                 }
+    for (int t = 0; t < tiles; t++) {
+        VEC acc[MR][NV];
+        load_sums(acc, sums + t*MR*NR);
+        write_tile(acc, dw, results + t*MR, min(MR, live - t*MR), lanes, C*taps, (REAL)0);
+    }
 }
