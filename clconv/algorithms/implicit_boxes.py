@@ -105,9 +105,10 @@ def box_of_rows(
         # A share of rows that begins inside a channel touches one more.
         fit = min(room // (windows[0] * pixels), channels)
         reach = channels * taps if fit == channels else (fit - 1) * taps
-        tiles = min(-(-reach // tile.mr) if fit == channels else reach // tile.mr, TILES)
-        if tiles >= min(4, panels(channels * taps, tile.mr)):
-            return Box(windows, fit, pixels, even(panels(channels * taps, tile.mr), tiles) * tile.mr)
+        tiles = min(panels(reach, tile.mr) if fit == channels else reach // tile.mr, TILES)
+        whole = panels(channels * taps, tile.mr)
+        if tiles >= min(4, whole):
+            return Box(windows, fit, pixels, even(whole, tiles) * tile.mr)
         target //= 2
     return None
 

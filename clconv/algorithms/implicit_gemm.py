@@ -21,7 +21,7 @@ from itertools import product
 from math import gcd, prod
 
 from clconv.algorithms.base import STRICT, Limits
-from clconv.algorithms.element import real_macros, real_type
+from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
 from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
 from clconv.algorithms.gemm_jobs import chunks
@@ -36,7 +36,7 @@ from clconv.algorithms.implicit_boxes import (
     taps_of,
 )
 from clconv.program.device import Device
-from clconv.program.plan import Launch, Launches, Plan, round_up
+from clconv.program.plan import Launch, Launches, Plan, loop, round_up
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import INDEX_LIMIT, three_axes
 from clconv.spec.problem import ConvProblem
@@ -142,9 +142,14 @@ class _Job:
             return {"packed_w": panelled * p.group_channels * p.geometry.taps}
         if p.direction == "backward_weights":
             return {"packed_dy": panelled * self.images * p.geometry.positions}
-        terms = p.group_outputs * max(prod(a.taps for a in axes) for axes in phases(p))
-        flags = p.groups * panels(p.group_channels, self.tile.nr) * panels(terms, TERMS_A_FLAG)
-        return {"packed_w": panelled * max(terms, 1), "flags": flags * size}
+        every = phases(p)
+        terms = p.group_outputs * max(prod(axis.taps for axis in axes) for axes in every)
+        flags = p.groups * panels(p.group_channels, self.tile.nr) * sum(map(self.blocks, every))
+        return {"packed_w": panelled * max(terms, 1), "flags": max(flags, 1) * size}
+
+    def blocks(self, axes: tuple[Axis, ...]) -> int:
+        """Return the flags that packing the filters of a phase writes for each panel."""
+        return panels(self.problem.group_outputs * prod(a.taps for a in axes), TERMS_A_FLAG)
 
     def refuse(self, name: str) -> str | None:
         """Say what has no room."""
@@ -201,34 +206,60 @@ class _Job:
         yield self.images_launch("x", "y", forward_axes(p), p.group_channels, p.group_outputs)
 
     def backward_data(self) -> Iterator[Launch]:
-        p = self.problem
-        for axes in phases(p):
+        p, every = self.problem, phases(self.problem)
+        blocks, first = sum(map(self.blocks, every)), 0
+        for axes in every:
             reached = all(axis.taps for axis in axes)
             if reached:
-                yield self.filters_launch(axes)
+                yield self.filters_launch(axes, blocks, first)
+                first += self.blocks(axes)
             yield self.images_launch(
                 "dy", "dx", axes, p.group_outputs if reached else 0, p.group_channels
             )
+        if blocks and dtype_named(p.dtype).kind == "f":
+            yield self.mend_launch(blocks)
 
-    def filters_launch(self, axes: tuple[Axis, ...]) -> Launch:
-        """Pack the filters of one phase."""
-        p = self.problem
-        terms = p.group_outputs * prod(axis.taps for axis in axes)
-        blocks = panels(terms, TERMS_A_FLAG)
+    def filters_launch(self, axes: tuple[Axis, ...], blocks: int, first: int) -> Launch:
+        """Pack the filters of one phase, whose flags are the `first` of `blocks` and on."""
+        p, tile = self.problem, self.tile
         return Launch(
             source="implicit_gemm/pack_filters.cl",
             kernel="pack_filters",
-            macros={"REAL": real_type(p.dtype), "WIDTH": self.tile.nr, "DEPTH": TERMS_A_FLAG},
-            global_size=(panels(p.group_channels, self.tile.nr), blocks, p.groups),
+            macros={
+                **real_macros(p.dtype),
+                "VW": tile.vw,
+                "WIDTH": tile.nr,
+                "DEPTH": TERMS_A_FLAG,
+            },
+            global_size=(panels(p.group_channels, tile.nr), self.blocks(axes), p.groups),
             local_size=(1, 1, 1),
             arguments=(
-                *("w", "packed_w", "flags", p.group_channels, p.group_outputs),
+                *("w", "packed_w", "flags", p.group_channels, p.group_outputs, blocks, first),
                 *three_axes(p.geometry.kernel, 1),
                 *(axis.taps for axis in axes),
                 *(axis.tap_first for axis in axes),
                 *(axis.tap_step for axis in axes),
             ),
-            turns=(TERMS_A_FLAG + 1) * (self.tile.nr + 2),
+            turns=loop(TERMS_A_FLAG, loop(tile.nr) + loop(tile.nv)) + loop(tile.vw),
+        )
+
+    def mend_launch(self, blocks: int) -> Launch:
+        """Compute anew what infinite or NaN filters took part in."""
+        p, geometry = self.problem, self.problem.geometry
+        channels = self.tile.nr
+        return Launch(
+            source="implicit_gemm/mend.cl",
+            kernel="mend",
+            macros={**real_macros(p.dtype), "WIDTH": channels},
+            global_size=(panels(p.group_channels, channels), p.batch, p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *("dy", "w", "flags", "bias" if p.bias else "dx", "dx", blocks),
+                *(p.group_channels, p.group_outputs, int(p.bias), int(p.flip)),
+                *geometry.scalars(generic=True),
+            ),
+            turns=loop(blocks)
+            + loop(channels, loop(geometry.pixels, loop(p.group_outputs, loop(geometry.taps)))),
         )
 
     def images_launch(
@@ -242,17 +273,15 @@ class _Job:
         # One panel each, if that is what it takes to keep every core busy to the end.
         units = self.device.compute_units
         taken = box.share if boxes * panels(outs, box.share) * p.groups >= 4 * units else 1
-        guarded = p.direction == "backward_data"
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
             kernel="implicit_images",
-            macros={**self.macros(), "GUARDED": int(guarded), **epilogue_macros(p)},
+            macros={**self.macros(), **epilogue_macros(p)},
             global_size=(boxes, panels(outs, taken), p.groups),
             local_size=(1, 1, 1),
             arguments=(
-                *(image, "packed_w", "flags" if guarded else "packed_w"),
-                *("bias" if p.bias else result, result, p.batch, summed, out, int(p.bias)),
-                *(beta_of(p), TERMS_A_FLAG),
+                *(image, "packed_w", "bias" if p.bias else result, result, p.batch),
+                *(summed, out, int(p.bias), beta_of(p)),
                 *box.windows,
                 *(box.channels, taken),
                 *(axis.result_size for axis in axes),
@@ -297,7 +326,7 @@ class _Job:
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
             kernel="implicit_weights",
-            macros={**self.macros(), "GUARDED": 0, **NO_EPILOGUE},
+            macros={**self.macros(), **NO_EPILOGUE},
             global_size=(panels(rows, share), outs, p.groups),
             local_size=(1, 1, 1),
             arguments=(
@@ -333,7 +362,7 @@ def _axes(problem: ConvProblem) -> tuple[Axis, ...]:
     scalars = geometry.scalars(generic=True)
     sizes, windows, low, taps, stride, dilation = (scalars[i : i + 3] for i in range(0, 18, 3))
     walks = zip(sizes, windows, stride, dilation, low, taps, strict=True)
-    return tuple(Axis(*walk, 0, 1, walk[1]) for walk in walks)
+    return tuple(replace(Axis(*walk), result_size=walk[1]) for walk in walks)
 
 
 def phases(problem: ConvProblem) -> tuple[tuple[Axis, ...], ...]:

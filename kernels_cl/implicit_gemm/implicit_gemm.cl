@@ -11,15 +11,14 @@
  * depend on how the work is cut. One phase of a data gradient is a product of the first kind too,
  * with dy for the image; its windows make pixels `result_step` apart (pack_filters.cl).
  *
- * Zeros of the padding are multiplied, as the definition has it: except in a data gradient, which
- * leaves them out. This shows where a filter is infinite or NaN only; `flags`, one for so many
- * terms of a panel, say where that is.
+ * Zeros of the padding are multiplied, as the definition has it; a data gradient leaves them out,
+ * which shows where a filter is infinite or NaN, and is mended there (mend.cl).
  *
  * Launch  global (boxes, panels/`taken`, groups) and (rows of tiles, panels, groups), local
  *         (1, 1, 1).
  * Macros  REAL, VW: common/types.clh. MR, NV: tile.clh. ACTIVATION, ACCUMULATE: common/epilogue.clh.
  *         STAGED, ROWS, TILES: elements of the staged box, of its table of rows, tiles of a
- *         work-item. GUARDED: 1 where flags are looked at.
+ *         work-item.
  * Source  Anderson et al., "High-performance low-memory lowering: GEMM-based algorithms for DNN
  *         convolution", 2020; Georganas et al., "Anatomy of high-performance deep learning
  *         convolutions on SIMD architectures", 2018 (lanes of output channels).
@@ -54,23 +53,6 @@ static inline void store_sums(VEC acc[MR][NV], local REAL *sums)
 #pragma unroll
         for (int j = 0; j < NV; j++)
             STORE_VEC(acc[i][j], sums + i*NR + j*VW);
-}
-
-/* As `multiply`, less the products of padding. */
-static void multiply_inside(VEC acc[MR][NV], local const REAL *image, local const int *rows,
-                            local const int *columns, global const REAL *b, int K, Window win,
-                            Box box)
-{
-    for (int k = 0; k < K; k++, b += NR)
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            const int at = columns[i] + rows[k];
-            if (!staged_inside(win, box, at))
-                continue;
-#pragma unroll
-            for (int j = 0; j < NV; j++)
-                acc[i][j] = fma((VEC)(image[at]), LOAD_VEC(b + j*VW), acc[i][j]);
-        }
 }
 
 /* Write a finished tile: entry i of lane l to to[results[i] + l*lane_step]; `live` entries of
@@ -127,18 +109,9 @@ static inline void result_offsets(local int *to, int n0, int images, int image_s
                 }
 }
 
-/* Where the terms of this panel may be infinite or NaN. */
-static inline bool flagged(global const REAL *flags, int count)
-{
-    bool any = false;
-    for (int i = 0; i < count; i++)
-        any = any || flags[i] != 0;
-    return any;
-}
-
 LONE_KERNEL void implicit_images(
-    global const REAL *x, global const REAL *w, global const REAL *flags, global const REAL *bias,
-    global REAL *y, int batch, int C, int O, int has_bias, REAL beta, int terms_a_flag,
+    global const REAL *x, global const REAL *w, global const REAL *bias, global REAL *y, int batch,
+    int C, int O, int has_bias, REAL beta,
     int box_n, int box_d, int box_h, int box_w, int chunk, int taken,
     int result_d, int result_h, int result_w, int first_d, int first_h, int first_w,
     int step_d, int step_h, int step_w, WINDOW_ARGUMENTS)
@@ -182,11 +155,6 @@ LONE_KERNEL void implicit_images(
         for (int panel = panel0; panel < panel1; panel++) {
             const int lanes = min(NR, O - panel*NR);
             global const REAL *b = w + (((size_t)g*panels + panel)*C + c)*taps*NR;
-#if GUARDED
-            const int flag_count = (C*taps + terms_a_flag - 1)/terms_a_flag;
-            const bool inside_only = flagged(flags + ((size_t)g*panels + panel)*flag_count,
-                                             flag_count);
-#endif
             REAL from[NR];
             for (int l = 0; l < NR; l++)
                 from[l] = has_bias && l < lanes ? bias[g*O + panel*NR + l] : (REAL)0;
@@ -202,11 +170,6 @@ LONE_KERNEL void implicit_images(
                 } else {
                     load_sums(acc, kept);
                 }
-#if GUARDED
-                if (inside_only)
-                    multiply_inside(acc, image, rows, columns + t*MR, b, channels*taps, win, box);
-                else
-#endif
                     multiply(acc, image, rows, columns + t*MR, b, channels*taps);
                 if (c + chunk < C)
                     store_sums(acc, kept);
