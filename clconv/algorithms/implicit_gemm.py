@@ -101,7 +101,15 @@ class ImplicitGemm:
 
 
 def _tile(device: Device, problem: ConvProblem) -> Tile:
-    return tile_for(device, problem.dtype)
+    """Return the tile of gemm/gemm.cl, or half of it where one vector holds all lanes."""
+    tile = tile_for(device, problem.dtype)
+    return replace(tile, nv=1) if _lanes(problem) <= tile.vw else tile
+
+
+def _lanes(problem: ConvProblem) -> int:
+    """Return the channels of one group that go out."""
+    p = problem
+    return p.group_channels if p.direction == "backward_data" else p.group_outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +131,7 @@ class _Job:
     @property
     def lanes(self) -> int:
         """Channels of one group that go out, in whole panels."""
-        p = self.problem
-        out = p.group_channels if p.direction == "backward_data" else p.group_outputs
-        return round_up(out, self.tile.nr)
+        return round_up(_lanes(self.problem), self.tile.nr)
 
     @property
     def images(self) -> int:
@@ -172,9 +178,8 @@ class _Job:
         p = self.problem
         if p.direction == "backward_weights":
             return box_of_rows(axes, p.batch, p.group_channels, self.tile, p.dtype)
-        sizes = (p.group_channels, p.group_outputs)
-        summed, out = sizes if p.direction == "forward" else reversed(sizes)
-        return box_of(axes, p.batch, summed, out, self.tile, p.dtype)
+        summed = p.group_outputs if p.direction == "backward_data" else p.group_channels
+        return box_of(axes, p.batch, summed, _lanes(p), self.tile, p.dtype)
 
     def launches(self) -> Iterator[Launch]:
         """Yield packing and products in order."""
