@@ -80,7 +80,7 @@ def box_of(
     room, taps = staged_elements(dtype), taps_of(axes)
     wanted = min(channels, -(-TERMS // taps))
     # With few taps, staging is dear unless several panels use what is staged.
-    share = min(-(-USES // taps), panels(lanes, tile.nr))
+    share = min(-(-USES // taps), panels(lanes, tile.nr), TILES)
     for least in (wanted, 1):
         target = TILES // share * tile.mr
         while target:
@@ -96,20 +96,23 @@ def box_of(
 def box_of_rows(
     axes: Sequence[Walk], batch: int, channels: int, tile: Tile, dtype: str
 ) -> Box | None:
-    """Return the box for sums over windows, one for each row (channel, tap) of X-hat."""
+    """Return the box for sums over windows, one for each row (channel, tap) of X-hat.
+
+    Rows for a few tiles at least, so that what is staged is used; fewer where pixels have no room.
+    """
     room, taps = staged_elements(dtype), taps_of(axes)
-    target = TERMS_OF_WINDOWS
-    while target:
-        windows = _windows(axes, batch, target)
-        pixels = _pixels(axes, windows)
-        # A share of rows that begins inside a channel touches one more.
-        fit = min(room // (windows[0] * pixels), channels)
-        reach = channels * taps if fit == channels else (fit - 1) * taps
-        tiles = min(panels(reach, tile.mr) if fit == channels else reach // tile.mr, TILES)
-        whole = panels(channels * taps, tile.mr)
-        if tiles >= min(4, whole):
-            return Box(windows, fit, pixels, even(whole, tiles) * tile.mr)
-        target //= 2
+    whole = panels(channels * taps, tile.mr)
+    for least in (min(4, whole, TILES), 1):
+        target = TERMS_OF_WINDOWS
+        while target:
+            windows = _windows(axes, batch, target)
+            pixels = _pixels(axes, windows)
+            # A share of rows that begins inside a channel touches one more.
+            fit = min(room // (windows[0] * pixels), channels)
+            tiles = min(whole if fit == channels else (fit - 1) * taps // tile.mr, TILES)
+            if tiles >= least:
+                return Box(windows, fit, pixels, even(whole, tiles) * tile.mr)
+            target //= 2
     return None
 
 

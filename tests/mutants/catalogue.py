@@ -21,10 +21,17 @@ BY_HAND = Path(__file__).with_name("named.toml")
 KERNELS = "kernels_cl"
 HOST = ("clconv/spec/geometry.py", "clconv/spec/rearrangement.py", "clconv/algorithms/*.py")
 # They compute no shapes: which families are trusted, which `clconv verify` has turned off.
-NOT_HOST = ("clconv/algorithms/selfcheck.py", "clconv/algorithms/trust.py")
+# And how much implicit_gemm takes at once, which no result shows: tests/algorithms/
+# test_implicit_boxes.py holds that it has room.
+NOT_HOST = (
+    "clconv/algorithms/selfcheck.py",
+    "clconv/algorithms/trust.py",
+    "clconv/algorithms/implicit_boxes.py",
+)
 # What only refuses, or says how fast it goes: tests/ops/test_arguments.py and benchmarks see to it.
 NOT_SHAPES = {"__post_init__", "_ends", "refuse", "check_padding_mode", "tile_for", "macros_of"}
 NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothing_left"}
+NOT_SHAPES |= {"_in_turn"}
 # What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
 TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 7
