@@ -160,8 +160,9 @@ class _Job:
     def refuse(self, name: str) -> str | None:
         """Say what has no room."""
         p, size = self.problem, self.itemsize_bytes
-        if p.direction == "backward_data" and prod(p.geometry.stride) > MOST_PHASES:
-            return f"{name} takes at most {MOST_PHASES} phases, not {prod(p.geometry.stride)}"
+        count = prod(min(axis.stride, axis.size) for axis in _axes(p))
+        if p.direction == "backward_data" and count > MOST_PHASES:
+            return f"{name} takes at most {MOST_PHASES} phases, not {count}"
         for buffer, needed in self.workspace().items():
             if needed > self.device.max_allocation_bytes or needed // size >= INDEX_LIMIT:
                 return (

@@ -37,23 +37,15 @@
     local int columns[TILES*MR], results[TILES*MR];  \
     local REAL sums[TILES*MR*NR]
 
-static inline void load_sums(VEC acc[MR][NV], local const REAL *sums)
-{
-#pragma unroll
-    for (int i = 0; i < MR; i++)
-#pragma unroll
-        for (int j = 0; j < NV; j++)
-            acc[i][j] = LOAD_VEC(sums + i*NR + j*VW);
-}
+#define LOAD_SUMS(acc, sums)                                     \
+    _Pragma("unroll") for (int i = 0; i < MR; i++)               \
+        _Pragma("unroll") for (int j = 0; j < NV; j++)           \
+            acc[i][j] = LOAD_VEC(sums + i*NR + j*VW)
 
-static inline void store_sums(VEC acc[MR][NV], local REAL *sums)
-{
-#pragma unroll
-    for (int i = 0; i < MR; i++)
-#pragma unroll
-        for (int j = 0; j < NV; j++)
-            STORE_VEC(acc[i][j], sums + i*NR + j*VW);
-}
+#define STORE_SUMS(acc, sums)                                    \
+    _Pragma("unroll") for (int i = 0; i < MR; i++)               \
+        _Pragma("unroll") for (int j = 0; j < NV; j++)           \
+            STORE_VEC(acc[i][j], sums + i*NR + j*VW)
 
 /* Write a finished tile: entry i of lane l to to[results[i] + l*lane_step]; `live` entries of
  * `lanes` lanes. */
@@ -168,12 +160,12 @@ LONE_KERNEL void implicit_images(
                         for (int j = 0; j < NV; j++)
                             acc[i][j] = LOAD_VEC(from + j*VW);
                 } else {
-                    load_sums(acc, kept);
+                    LOAD_SUMS(acc, kept);
                 }
                     multiply(acc, image, rows, columns + t*MR, b, channels*taps);
-                if (c + chunk < C)
-                    store_sums(acc, kept);
-                else
+                if (c + chunk < C) {
+                    STORE_SUMS(acc, kept);
+                } else
                     write_tile(acc, y + panel*NR*volume(result_size), results + t*MR,
                                min(MR, windows - t*MR), lanes, volume(result_size), beta);
             }
@@ -232,15 +224,15 @@ LONE_KERNEL void implicit_weights(
                     }
                     for (int t = 0; t < tiles; t++) {
                         VEC acc[MR][NV];
-                        load_sums(acc, sums + t*MR*NR);
+                        LOAD_SUMS(acc, (sums + t*MR*NR));
                         multiply(acc, image, rows, columns + t*MR, dy, K);
-                        store_sums(acc, sums + t*MR*NR);
+                        STORE_SUMS(acc, (sums + t*MR*NR));
                     }
                     dy += K*NR;
                 }
     for (int t = 0; t < tiles; t++) {
         VEC acc[MR][NV];
-        load_sums(acc, sums + t*MR*NR);
+        LOAD_SUMS(acc, (sums + t*MR*NR));
         write_tile(acc, dw, results + t*MR, min(MR, live - t*MR), lanes, C*taps, (REAL)0);
     }
 }

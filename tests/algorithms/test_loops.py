@@ -106,7 +106,7 @@ kernel void read_turns(global int *to) { to[get_global_id(0)] = turns[get_global
 
 def turns_of(context, launch, buffers):
     """Run a launch whose loops count themselves; return the most turns of a work-item."""
-    text = re.sub(r"#pragma unroll.*", "", read_source(launch.source)).replace(
+    text = re.sub(r'#pragma unroll.*|_Pragma\("unroll"\)', "", read_source(launch.source)).replace(
         "LONE_KERNEL", "kernel"
     )
     text = text.replace("__attribute__((vec_type_hint(float16))) kernel", "kernel")
@@ -140,7 +140,7 @@ def test_launches_state_no_fewer_turns_than_there_are(device, text, kernels):
     context, problem = default_context(device), parse(text)
     if "Intel" not in device.platform:
         pytest.skip(f"{device}: no global variables, as far as this test knows")
-    algorithms = ("depthwise", "im2col_gemm", "direct") if text.startswith("conv_") else ("auto",)
+    algorithms = clconv.algorithm_names() if text.startswith("conv_") else ("auto",)
     for algorithm in algorithms:
         try:
             plan = select(problem, device, algorithm if "bias" not in text[:13] else "auto")

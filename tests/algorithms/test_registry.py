@@ -20,7 +20,7 @@ DEPTHWISE = ConvProblem("forward", "float32", 2, 4, 8, 4, GEOMETRY)
 @pytest.mark.parametrize(
     ("problem", "name"),
     [
-        (DENSE, "im2col_gemm"),
+        (DENSE, None),
         (DEPTHWISE, "depthwise"),
         (ColumnsProblem("im2col", "float32", 2, 4, GEOMETRY), "im2col"),
         (PoolProblem("avg_pool", "float32", 2, 4, GEOMETRY), "pool"),
@@ -31,6 +31,8 @@ DEPTHWISE = ConvProblem("forward", "float32", 2, 4, 8, 4, GEOMETRY)
 )
 def test_auto(device, problem, name):
     plan = select(problem, device)
+    dense = "im2col_gemm" if device.kernels == "gpu" else "implicit_gemm"
+    name = name or dense
     assert plan.algorithm == name
     assert str(plan).startswith(f"{problem} by {name}, {plan.workspace_bytes} B workspace, ")
     assert all(launch.kernel in str(plan) for launch in plan.launches)
@@ -56,4 +58,4 @@ def test_device_without_float64(device):
 
 
 def test_names():
-    assert clconv.algorithm_names() == ("depthwise", "im2col_gemm", "direct")
+    assert clconv.algorithm_names() == ("depthwise", "implicit_gemm", "im2col_gemm", "direct")

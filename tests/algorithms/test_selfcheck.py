@@ -13,7 +13,7 @@ import pytest
 
 import clconv
 from clconv import reference
-from clconv.algorithms import selfcheck, trust
+from clconv.algorithms import registry, selfcheck, trust
 from clconv.algorithms.registry import select
 from clconv.algorithms.selfcheck import cases_of, families_of, stored
 from clconv.algorithms.trust import Family
@@ -111,12 +111,20 @@ def test_every_plan_consists_of_families_that_have_cases(device):
                 assert cases_of(family), f"{family} for {case.problem}"
 
 
+@pytest.fixture
+def two_serve(fresh, monkeypatch):
+    """Leave im2col_gemm, then direct, for a convolution, on a CPU as on a GPU; see `fresh`."""
+    left = [entry for entry in registry.ALGORITHMS if entry.name != "implicit_gemm"]
+    monkeypatch.setattr(registry, "ALGORITHMS", tuple(left))
+    return fresh
+
+
 def conv(device, x=X, w=W, **options):
     return clconv.conv(x, w, padding=1, device=device, **options)
 
 
-def test_the_next_algorithm_serves_with_one_warning(device, fresh):
-    fresh(gemm=("gemm", SIGN))
+def test_the_next_algorithm_serves_with_one_warning(device, two_serve):
+    two_serve(gemm=("gemm", SIGN))
     with pytest.warns(RuntimeWarning, match=r"im2col_gemm \(conv_fwd, f32\) failed") as caught:
         y = conv(device)
     assert len(caught) == 1
@@ -138,8 +146,8 @@ def test_each_depthwise_fault_is_stood_in_for(device, fresh):
     np.testing.assert_array_equal(y, wanted)
 
 
-def test_the_last_algorithm_is_missed_only_where_it_is_needed(device, fresh):
-    fresh(gemm=("gemm", SIGN), direct=("direct", SIGN))
+def test_the_last_algorithm_is_missed_only_where_it_is_needed(device, two_serve):
+    two_serve(gemm=("gemm", SIGN), direct=("direct", SIGN))
     with (
         pytest.warns(RuntimeWarning) as caught,
         pytest.raises(UnsupportedError, match="no algorithm is left for conv_fwd:f32") as refused,
@@ -196,8 +204,8 @@ def test_what_nothing_stands_in_for_is_refused(device, fresh, faults, call, fami
         call(device)
 
 
-def test_a_fault_inside_is_not_blamed_on_the_rearrangement(device, fresh):
-    fresh(gemm=("gemm", SIGN))
+def test_a_fault_inside_is_not_blamed_on_the_rearrangement(device, two_serve):
+    two_serve(gemm=("gemm", SIGN))
     with pytest.warns(RuntimeWarning, match="im2col_gemm") as caught:
         y = clconv.conv(X, W, padding=1, padding_mode="reflect", device=device)
     assert len(caught) == 1
@@ -213,7 +221,7 @@ def test_a_kernel_that_writes_nothing_is_found(device, fresh):
         conv(device, algorithm="direct")
 
 
-def test_a_kernel_that_the_device_cannot_run_is_found(device, fresh, monkeypatch, tmp_path):
+def test_a_kernel_that_the_device_cannot_run_is_found(device, two_serve, monkeypatch, tmp_path):
     monkeypatch.setenv("CLCONV_CACHE", str(tmp_path / "cache"))  # where no check has passed yet
     original = context.Context.run
 
@@ -228,24 +236,24 @@ def test_a_kernel_that_the_device_cannot_run_is_found(device, fresh, monkeypatch
     np.testing.assert_array_equal(y, reference.conv(X, W, padding=1))
 
 
-def test_a_kernel_that_does_not_compile_is_a_build_error(device, fresh):
-    fresh(gemm=("gemm", (r"\A", "no C at all\n")))
+def test_a_kernel_that_does_not_compile_is_a_build_error(device, two_serve):
+    two_serve(gemm=("gemm", (r"\A", "no C at all\n")))
     with pytest.raises(clconv.BuildError, match=r"gemm/gemm\.cl") as caught:
         conv(device)
     assert caught.value.__notes__
 
 
-def test_types_and_directions_are_families_of_their_own(device, fresh):
+def test_types_and_directions_are_families_of_their_own(device, two_serve):
     if not device.fp64:
         pytest.skip(f"{device} has no float64")
-    fresh(gemm=("gemm", (r"\A", "#ifdef cl_khr_fp64\n#define double float\n#endif\n")))
+    two_serve(gemm=("gemm", (r"\A", "#ifdef cl_khr_fp64\n#define double float\n#endif\n")))
     conv(device)  # float32 is as it was
     fault = trust.fault_of(device, Family("im2col_gemm", "conv_fwd", "f32"))
     assert fault is None
 
 
-def test_zero_turns_it_off(device, fresh, monkeypatch):
-    fresh(gemm=("gemm", SIGN))
+def test_zero_turns_it_off(device, two_serve, monkeypatch):
+    two_serve(gemm=("gemm", SIGN))
     monkeypatch.setenv("CLCONV_SELFCHECK", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -253,7 +261,9 @@ def test_zero_turns_it_off(device, fresh, monkeypatch):
     np.testing.assert_array_equal(y, -reference.conv(X, W, padding=1))
 
 
-def test_a_passed_check_is_remembered_by_launches_and_sources(device, fresh, monkeypatch, tmp_path):
+def test_a_passed_check_is_remembered_by_launches_and_sources(
+    device, two_serve, monkeypatch, tmp_path
+):
     monkeypatch.setenv("CLCONV_CACHE", str(tmp_path / "cache"))
     runs = []
     original = selfcheck._run
@@ -261,24 +271,24 @@ def test_a_passed_check_is_remembered_by_launches_and_sources(device, fresh, mon
 
     def start():
         """Call as a new process and return how many cases were run."""
-        fresh()
+        two_serve()
         runs.clear()
         conv(device)
         return len(runs)
 
     assert [start(), start()] == [2, 0]
-    fresh(gemm=("gemm", (r"\Z", "/* another source */\n")))
+    two_serve(gemm=("gemm", (r"\Z", "/* another source */\n")))
     runs.clear()
     conv(device)
     assert len(runs) == 2
 
 
-def test_a_failed_check_is_found_anew_in_each_process(device, fresh):
+def test_a_failed_check_is_found_anew_in_each_process(device, two_serve):
     for _ in range(2):
-        fresh(gemm=("gemm", SIGN))
+        two_serve(gemm=("gemm", SIGN))
         with pytest.warns(RuntimeWarning, match="im2col_gemm"):
             conv(device)
-    fresh()
+    two_serve()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(conv(device), reference.conv(X, W, padding=1))

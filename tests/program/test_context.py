@@ -16,9 +16,9 @@ from clconv.spec.geometry import Geometry
 from clconv.spec.problem import ConvProblem
 
 
-def problem(size):
+def problem(size, direction="forward"):
     geometry = Geometry((size,), (3,), (1,), (1,), ((1, 1),))
-    return ConvProblem("forward", "float32", 2, 3, 4, 1, geometry)
+    return ConvProblem(direction, "float32", 2, 3, 4, 1, geometry)
 
 
 def plan_for(context, problem):
@@ -41,10 +41,10 @@ def test_plans_are_made_once_and_forgotten_in_order(device, monkeypatch):
 
 def test_scratch_memory_is_shared_by_plans_and_grows(device):
     context = default_context(device)
-    small, large = (plan_for(context, problem(n)).plan for n in (50, 5000))
-    first = context.reserve(large)["columns"]
-    assert context.reserve(small)["columns"] is first
-    assert first.size >= large.workspace["columns"]
+    small, large = (plan_for(context, problem(n, "backward_weights")).plan for n in (50, 5000))
+    first = context.reserve(large)["packed_dy"]
+    assert context.reserve(small)["packed_dy"] is first
+    assert first.size >= large.workspace["packed_dy"] > small.workspace["packed_dy"]
 
 
 def test_queue_that_outlives_the_callers_context(device):
