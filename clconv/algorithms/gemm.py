@@ -90,6 +90,7 @@ def pack_launch(
     depth: int,
     groups: int,
     first: int = 0,
+    prepares: str | None = None,
 ) -> Launch:
     """Pack `rows` rows of `src`, columns [first, first + depth), into panels of `width` rows."""
     row, column = src.row, src.column
@@ -104,6 +105,7 @@ def pack_launch(
             *(row.inner, row.outer, row.step, column.inner, column.outer, column.step),
         ),
         turns=loop(width) + loop(DEPTH, loop(width)),
+        prepares=prepares,
     )
 
 

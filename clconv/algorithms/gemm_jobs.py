@@ -157,7 +157,14 @@ class Forward(Job):
         p, tile = self.problem, self.tile
         m, k, groups = p.group_outputs, self.unfolded, p.groups
         yield pack_launch(
-            p.dtype, self.filters("w"), "packed_w", width=tile.mr, rows=m, depth=k, groups=groups
+            p.dtype,
+            self.filters("w"),
+            "packed_w",
+            width=tile.mr,
+            rows=m,
+            depth=k,
+            groups=groups,
+            prepares="w",
         )
         for first, count in chunks(self.columns, self.size):
             yield self.unfold("columns", tile.nr, first, count)

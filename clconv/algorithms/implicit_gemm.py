@@ -149,7 +149,7 @@ class _Job:
         if p.direction == "backward_weights":
             return {"packed_dy": panelled * self.images * p.geometry.positions}
         every = phases(p)
-        terms = p.group_outputs * max(prod(axis.taps for axis in axes) for axes in every)
+        terms = p.group_outputs * sum(prod(axis.taps for axis in axes) for axes in every)
         flags = p.groups * panels(p.group_channels, self.tile.nr) * sum(map(self.blocks, every))
         return {"packed_w": panelled * max(terms, 1), "flags": max(flags, 1) * size}
 
@@ -208,25 +208,28 @@ class _Job:
             rows=p.group_outputs,
             depth=terms,
             groups=p.groups,
+            prepares="w",
         )
         yield self.images_launch("x", "y", forward_axes(p), p.group_channels, p.group_outputs)
 
     def backward_data(self) -> Iterator[Launch]:
         p, every = self.problem, phases(self.problem)
-        blocks, first = sum(map(self.blocks, every)), 0
+        blocks, first, origin = sum(map(self.blocks, every)), 0, 0
         for axes in every:
-            reached = all(axis.taps for axis in axes)
-            if reached:
-                yield self.filters_launch(axes, blocks, first)
-                first += self.blocks(axes)
-            yield self.images_launch(
-                "dy", "dx", axes, p.group_outputs if reached else 0, p.group_channels
-            )
+            terms = p.group_outputs * prod(axis.taps for axis in axes)
+            if terms:
+                yield self.filters_launch(axes, blocks, first, origin)
+            summed = p.group_outputs if terms else 0
+            yield self.images_launch("dy", "dx", axes, summed, p.group_channels, origin)
+            first += self.blocks(axes)
+            origin += p.groups * self.lanes * terms
         if blocks and dtype_named(p.dtype).kind == "f":
             yield self.mend_launch(blocks)
 
-    def filters_launch(self, axes: tuple[Axis, ...], blocks: int, first: int) -> Launch:
-        """Pack the filters of one phase, whose flags are the `first` of `blocks` and on."""
+    def filters_launch(
+        self, axes: tuple[Axis, ...], blocks: int, first: int, origin: int
+    ) -> Launch:
+        """Pack the filters of one phase from `origin` on; flags begin at the `first` of `blocks`."""
         p, tile = self.problem, self.tile
         return Launch(
             source="implicit_gemm/pack_filters.cl",
@@ -241,12 +244,14 @@ class _Job:
             local_size=(1, 1, 1),
             arguments=(
                 *("w", "packed_w", "flags", p.group_channels, p.group_outputs, blocks, first),
+                origin,
                 *three_axes(p.geometry.kernel, 1),
                 *(axis.taps for axis in axes),
                 *(axis.tap_first for axis in axes),
                 *(axis.tap_step for axis in axes),
             ),
             turns=loop(TERMS_A_FLAG, loop(tile.nr) + loop(tile.nv)) + loop(tile.vw),
+            prepares="w",
         )
 
     def mend_launch(self, blocks: int) -> Launch:
@@ -269,9 +274,18 @@ class _Job:
         )
 
     def images_launch(
-        self, image: str, result: str, axes: tuple[Axis, ...], summed: int, out: int
+        self,
+        image: str,
+        result: str,
+        axes: tuple[Axis, ...],
+        summed: int,
+        out: int,
+        origin: int = 0,
     ) -> Launch:
-        """Multiply packed filters by the X-hat of `image`: `summed` channels a group to `out`."""
+        """Multiply packed filters by the X-hat of `image`: `summed` channels a group to `out`.
+
+        The filters begin at `origin` of what is packed.
+        """
         p, box = self.problem, self.box(axes)
         assert box is not None
         boxes = box.count(axes, p.batch)
@@ -287,7 +301,7 @@ class _Job:
             local_size=(1, 1, 1),
             arguments=(
                 *(image, "packed_w", "bias" if p.bias else result, result, p.batch),
-                *(summed, out, int(p.bias), beta_of(p)),
+                *(origin, summed, out, int(p.bias), beta_of(p)),
                 *box.windows,
                 *(box.channels, taken),
                 *(axis.result_size for axis in axes),

@@ -7,7 +7,7 @@ Making a plan touches no OpenCL, so that it can be printed, compared and tested 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
 
@@ -27,6 +27,8 @@ class Launch:
     `arguments` are in the kernel's order: a str names a tensor of the problem or a workspace
     buffer of the plan, an int is passed as a 32-bit int, a numpy scalar as it is. `turns` says how
     often a work-item tests the conditions of its loops, all together, at most; see `loop`.
+    `prepares` names the only operand that it reads, if what it writes is written by it alone: then
+    it need not run again while that operand stays.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Launch:
     local_size: Size3
     arguments: tuple[Argument, ...]
     turns: int
+    prepares: str | None = None
 
     def __str__(self) -> str:
         arguments = ", ".join(map(str, self.arguments))
@@ -79,6 +82,12 @@ class Plan:
     def workspace_bytes(self) -> int:
         """Device memory beyond the tensors."""
         return sum(self.workspace.values())
+
+    def split(self, operand: str) -> tuple[Plan, Plan]:
+        """Return what depends on one operand alone, and the rest: two plans, one workspace."""
+        first = tuple(launch for launch in self.launches if launch.prepares == operand)
+        rest = tuple(launch for launch in self.launches if launch.prepares != operand)
+        return replace(self, launches=first), replace(self, launches=rest)
 
     def need(self, buffers: Collection[str], counted: Collection[str]) -> Memory:
         """Return what running takes, workspace included.

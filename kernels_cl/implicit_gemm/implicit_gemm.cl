@@ -4,7 +4,8 @@
  *   implicit_images    y[n, o, p]  = start + sum over (c, tap) of w[o, c, tap]*X-hat[(c, tap), (n, p)]
  *   implicit_weights   dw[o, c, tap] = start + sum over (n, p) of dy[n, o, p]*X-hat[(c, tap), (n, p)]
  *
- *   w   (groups, ceil(O/NR), C*taps, NR)          filters in panels of lanes (gemm/pack.cl)
+ *   w   (groups, ceil(O/NR), C*taps, NR)          filters in panels of lanes (gemm/pack.cl), from
+ *                                                 `origin` on
  *   dy  (groups, ceil(O/NR), images*positions, NR)   incoming adjoint likewise
  *
  * Every element is one chain of fma over its terms in the order of these indices, so bits do not
@@ -103,7 +104,7 @@ static inline void result_offsets(local int *to, int n0, int images, int image_s
 
 LONE_KERNEL void implicit_images(
     global const REAL *x, global const REAL *w, global const REAL *bias, global REAL *y, int batch,
-    int C, int O, int has_bias, REAL beta,
+    int origin, int C, int O, int has_bias, REAL beta,
     int box_n, int box_d, int box_h, int box_w, int chunk, int taken,
     int result_d, int result_h, int result_w, int first_d, int first_h, int first_w,
     int step_d, int step_h, int step_w, WINDOW_ARGUMENTS)
@@ -146,7 +147,7 @@ LONE_KERNEL void implicit_images(
                   channels);
         for (int panel = panel0; panel < panel1; panel++) {
             const int lanes = min(NR, O - panel*NR);
-            global const REAL *b = w + (((size_t)g*panels + panel)*C + c)*taps*NR;
+            global const REAL *b = w + origin + (((size_t)g*panels + panel)*C + c)*taps*NR;
             REAL from[NR];
             for (int l = 0; l < NR; l++)
                 from[l] = has_bias && l < lanes ? bias[g*O + panel*NR + l] : (REAL)0;

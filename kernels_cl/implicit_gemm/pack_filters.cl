@@ -1,7 +1,8 @@
 /* pack_filters: the filters of one phase of a data gradient, in panels of lanes.
  *
- *   dst[g, panel, (o, t), l] = w[g, o, panel*WIDTH + l, first + t*step], or 0 where the input channel
- *                              is `channels` or more; t, first and step along three axes
+ *   dst[g, panel, (o, t), l] = w[g, o, panel*WIDTH + l, first + t*step], from `origin` on, or 0 where
+ *                              the input channel is `channels` or more; t, first and step along
+ *                              three axes
  *   flags[g, panel, first_block + block]   = 1 where one of DEPTH such terms is infinite or NaN,
  *                              else 0; `blocks` of them a panel, of all phases
  *
@@ -17,7 +18,7 @@
 
 LONE_KERNEL void pack_filters(global const REAL *w, global REAL *dst, global REAL *flags,
                               int channels, int O, int blocks,
-                              int first_block, int filter_d, int filter_h, int filter_w,
+                              int first_block, int origin, int filter_d, int filter_h, int filter_w,
                               int taps_d, int taps_h, int taps_w, int first_d, int first_h,
                               int first_w, int step_d, int step_h, int step_w)
 {
@@ -26,7 +27,7 @@ LONE_KERNEL void pack_filters(global const REAL *w, global REAL *dst, global REA
     const int T = volume(taps), terms = O*T, size = volume(filter);
     const int live = min(WIDTH, channels - panel*WIDTH);
     w += (g*O*channels + panel*WIDTH)*size;
-    dst += ((size_t)g*get_global_size(0) + panel)*terms*WIDTH;
+    dst += origin + ((size_t)g*get_global_size(0) + panel)*terms*WIDTH;
 
     VEC odd = (VEC)(0);
     for (int k = block*DEPTH; k < min(block*DEPTH + DEPTH, terms); k++) {
