@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         global_max_pool,
     )
     from clconv.ops.pool_lp import global_lp_pool, lp_pool, lp_pool_backward
+    from clconv.ops.prepared import PreparedPlan, plan
     from clconv.ops.settings import limits, settings
     from clconv.ops.sizes import (
         input_size,
@@ -85,6 +86,7 @@ _HOMES = {
     "clconv.ops.execute": ("plan_of",),
     "clconv.ops.im2col": ("col2im", "im2col"),
     "clconv.ops.integer": ("conv_integer", "qlinear_conv"),
+    "clconv.ops.prepared": ("PreparedPlan", "plan"),
     "clconv.ops.pool": ("avg_pool", "avg_pool_backward", "max_pool", "max_pool_backward"),
     "clconv.ops.pool_adaptive": (
         "adaptive_avg_pool",
@@ -113,6 +115,7 @@ __all__ = [
     "Device",
     "GeometryError",
     "NoDeviceError",
+    "PreparedPlan",
     "UnsupportedError",
     "__version__",
     "adaptive_avg_pool",
@@ -154,6 +157,7 @@ __all__ = [
     "max_unpool",
     "max_unpool_backward",
     "output_size",
+    "plan",
     "plan_of",
     "problem",
     "problem_cost",

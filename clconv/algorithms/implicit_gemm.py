@@ -229,7 +229,7 @@ class _Job:
     def filters_launch(
         self, axes: tuple[Axis, ...], blocks: int, first: int, origin: int
     ) -> Launch:
-        """Pack the filters of one phase from `origin` on; flags begin at the `first` of `blocks`."""
+        """Pack the filters of one phase, from `origin` on; its flags begin at `first`."""
         p, tile = self.problem, self.tile
         return Launch(
             source="implicit_gemm/pack_filters.cl",

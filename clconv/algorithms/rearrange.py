@@ -5,7 +5,7 @@ Host side of kernels_cl/rearrange: layouts, borders, stored element types, compl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -66,17 +66,22 @@ def rearranged_plan(problem: Problem, inner: Plan) -> Plan:
     read = (move for move in moves if reads_result or move.name in problem.operands)
     before = [to_plain_launch(move) for move in read]
     after = [from_plain_launch(move) for move in moves if move.name in problem.results]
-    launches = Launches(lambda: (*before, *renamed(inner.launches, names), *after))
+    # With a zero point, what is plain hangs on two operands.
+    loose = {move.name for move in moves if move.zero}
+    launches = Launches(lambda: (*before, *renamed(inner.launches, names, loose), *after))
     scratch = {move.scratch: move.plain.size_bytes for move in moves}
     return Plan(problem, inner.algorithm, launches, {**inner.workspace, **scratch})
 
 
-def renamed(launches: Iterable[Launch], names: dict[str, str]) -> tuple[Launch, ...]:
-    """Return `launches` with buffers of other names."""
+def renamed(
+    launches: Iterable[Launch], names: dict[str, str], loose: Collection[str] = ()
+) -> tuple[Launch, ...]:
+    """Return `launches` with buffers of other names; nothing prepares an operand in `loose`."""
 
     def other(launch: Launch) -> Launch:
         arguments = (names.get(a, a) if isinstance(a, str) else a for a in launch.arguments)
-        return replace(launch, arguments=tuple(arguments))
+        prepares = None if launch.prepares in loose else launch.prepares
+        return replace(launch, arguments=tuple(arguments), prepares=prepares)
 
     return tuple(other(launch) for launch in launches)
 
@@ -87,7 +92,8 @@ def to_plain_launch(move: Move) -> Launch:
     rows, channels, *spatial = rearrangement.plain_shape
     # A buffer has to be bound to the zero point even where there is none: the tensor will do.
     zero = f"{move.name}_zero_point" if move.zero else move.scratch
-    return _launch("to_plain", move, (prod(spatial), channels, rows), (move.name, zero))
+    launch = _launch("to_plain", move, (prod(spatial), channels, rows), (move.name, zero))
+    return launch if move.zero else replace(launch, prepares=move.name)
 
 
 def from_plain_launch(move: Move) -> Launch:

@@ -65,13 +65,13 @@ def _run_whole(
     operands = {name: plain(array) for name, array in tensors.items()}
     runs = {name: plain(array) for name, array in results.items()}
     if context.device.shares_host_memory:
-        buffers = {n: _over_host_memory(context, a) for n, a in {**operands, **runs}.items()}
+        buffers = {n: over_host_memory(context, a) for n, a in {**operands, **runs}.items()}
     else:
         buffers = _copies(context, operands, runs, read=_reads_result(route))
     context.run(route.plan, buffers, (), scratch)
     for name, array in runs.items():
         if context.device.shares_host_memory:
-            _show_to_host(context.queue, buffers[name], array)
+            show_to_host(context.queue, buffers[name], array)
         else:
             cl.enqueue_copy(context.queue, _bytes(array), buffers[name])
         if array is not results[name]:
@@ -96,7 +96,7 @@ def _bytes(array: Array) -> Array:
     return array.reshape(-1).view(np.uint8)
 
 
-def _over_host_memory(context: Context, array: Array) -> cl.Buffer:
+def over_host_memory(context: Context, array: Array) -> cl.Buffer:
     """Return a buffer that uses the array's own memory.
 
     READ_WRITE even for what is only read: Intel's CPU runtime copies a READ_ONLY array that is
@@ -107,7 +107,7 @@ def _over_host_memory(context: Context, array: Array) -> cl.Buffer:
     return cl.Buffer(context.opencl, access | flags.USE_HOST_PTR, hostbuf=_bytes(array))
 
 
-def _show_to_host(queue: cl.CommandQueue, buffer: cl.Buffer, array: Array) -> None:
+def show_to_host(queue: cl.CommandQueue, buffer: cl.Buffer, array: Array) -> None:
     """Wait until `array` holds what was computed into the buffer over it."""
     # Mapping is what makes the host see a buffer over its own memory; it moves nothing there.
     mapped, _ = cl.enqueue_map_buffer(
