@@ -27,6 +27,7 @@
 #include "common/lone.clh"
 #include "common/types.clh"
 #include "common/epilogue.clh"
+#include "common/rows.clh"
 #include "common/window.clh"
 #include "implicit_gemm/staged.clh"
 #include "implicit_gemm/tile.clh"
@@ -148,9 +149,10 @@ LONE_KERNEL void implicit_images(
         for (int panel = panel0; panel < panel1; panel++) {
             const int lanes = min(NR, O - panel*NR);
             global const REAL *b = w + origin + (((size_t)g*panels + panel)*C + c)*taps*NR;
-            REAL from[NR];
-            for (int l = 0; l < NR; l++)
-                from[l] = has_bias && l < lanes ? bias[g*O + panel*NR + l] : (REAL)0;
+            VEC from[NV];
+#pragma unroll
+            for (int j = 0; j < NV; j++)
+                from[j] = load_row(bias + g*O + panel*NR, j*VW, 1, has_bias ? lanes : 0);
             for (int t = 0; t < tiles; t++) {
                 local REAL *kept = sums + ((panel - panel0)*tiles + t)*MR*NR;
                 VEC acc[MR][NV];
@@ -159,7 +161,7 @@ LONE_KERNEL void implicit_images(
                     for (int i = 0; i < MR; i++)
 #pragma unroll
                         for (int j = 0; j < NV; j++)
-                            acc[i][j] = LOAD_VEC(from + j*VW);
+                            acc[i][j] = from[j];
                 } else {
                     LOAD_SUMS(acc, kept);
                 }
@@ -198,7 +200,6 @@ LONE_KERNEL void implicit_weights(
     for (int i = 0; i < tiles*MR; i++)
         for (int l = 0; l < NR; l++)
             sums[i*NR + l] = onward && i < live && l < lanes ? dw[results[i] + l*C*taps] : (REAL)0;
-    int last_K = 0;
     Place last = {0, 0, 0};
     /* Boxes follow each other as (n, position) does: an outer axis is cut only where all the inner
      * ones are whole. */
@@ -214,14 +215,13 @@ LONE_KERNEL void implicit_weights(
                     for (int i = 0; i < images; i++)
                         stage(image + i*channels*volume(box.size),
                               x + (n + i)*groups*C*volume(win.in), win, box, channels);
-                    /* Boxes of one shape have the same offsets. */
-                    if (K != last_K || count.w != last.w || count.h != last.h) {
+                    /* Boxes of one size have the same offsets, or the first of them. */
+                    if (box.size.d != last.d || box.size.h != last.h || box.size.w != last.w) {
                         window_offsets(rows, win, box, channels, images, count);
                         tap_offsets(columns, win, box, row0, live);
                         for (int i = live; i < tiles*MR; i++)
                             columns[i] = columns[live - 1];
-                        last = count;
-                        last_K = K;
+                        last = box.size;
                     }
                     for (int t = 0; t < tiles; t++) {
                         VEC acc[MR][NV];
