@@ -35,14 +35,15 @@ class Walk(Protocol):
 class Box:
     """Windows along (image, d, h, w), channels staged with them, and how often they are used.
 
-    `share` is the panels of lanes that a box serves, or, where rows of X-hat stand for windows, as
-    many of these.
+    A box serves so many panels of lanes; `share` is how many rows of X-hat stand for windows where
+    windows are summed.
     """
 
     windows: tuple[int, int, int, int]
     channels: int
     pixels: int  # staged of one channel of one image
-    share: int
+    panels: int
+    share: int = 0
 
     @property
     def images(self) -> int:
@@ -79,41 +80,46 @@ def box_of(
     """
     room, taps = staged_elements(dtype), taps_of(axes)
     wanted = min(channels, -(-TERMS // taps))
-    # With few taps, staging is dear unless several panels use what is staged.
-    share = min(-(-USES // taps), panels(lanes, tile.nr), TILES)
+    shared = _panels(taps, lanes, tile)
     for least in (wanted, 1):
-        target = TILES // share * tile.mr
+        target = TILES // shared * tile.mr
         while target:
             windows = _windows(axes, batch, target)
             pixels = _pixels(axes, windows)
             fit = min(room // (windows[0] * pixels), ROWS // taps, max(channels, 1))
             if fit >= min(least, ROWS // taps) > 0:
-                return Box(windows, even(max(channels, 1), fit), pixels, share)
+                return Box(windows, even(max(channels, 1), fit), pixels, shared)
             target //= 2
     return None
 
 
 def box_of_rows(
-    axes: Sequence[Walk], batch: int, channels: int, tile: Tile, dtype: str
+    axes: Sequence[Walk], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
 ) -> Box | None:
     """Return the box for sums over windows, one for each row (channel, tap) of X-hat.
 
     Rows for a few tiles at least, so that what is staged is used; fewer where pixels have no room.
     """
     room, taps = staged_elements(dtype), taps_of(axes)
-    whole = panels(channels * taps, tile.mr)
-    for least in (min(4, whole, TILES), 1):
+    whole, shared = panels(channels * taps, tile.mr), _panels(taps, lanes, tile)
+    most = TILES // shared
+    for least in (min(4, whole, most), 1):
         target = TERMS_OF_WINDOWS
         while target:
             windows = _windows(axes, batch, target)
             pixels = _pixels(axes, windows)
             # A share of rows that begins inside a channel touches one more.
             fit = min(room // (windows[0] * pixels), channels)
-            tiles = min(whole if fit == channels else (fit - 1) * taps // tile.mr, TILES)
+            tiles = min(whole if fit == channels else (fit - 1) * taps // tile.mr, most)
             if tiles >= least:
-                return Box(windows, fit, pixels, even(whole, tiles) * tile.mr)
+                return Box(windows, fit, pixels, shared, even(whole, tiles) * tile.mr)
             target //= 2
     return None
+
+
+def _panels(taps: int, lanes: int, tile: Tile) -> int:
+    """Return how many panels share a box: with few taps, staging is dear unless several do."""
+    return min(-(-USES // taps), panels(lanes, tile.nr), TILES)
 
 
 def taps_of(axes: Sequence[Walk]) -> int:

@@ -178,7 +178,7 @@ class _Job:
         """Return what a work-item stages at once."""
         p = self.problem
         if p.direction == "backward_weights":
-            return box_of_rows(axes, p.batch, p.group_channels, self.tile, p.dtype)
+            return box_of_rows(axes, p.batch, p.group_channels, p.group_outputs, self.tile, p.dtype)
         summed = p.group_outputs if p.direction == "backward_data" else p.group_channels
         return box_of(axes, p.batch, summed, _lanes(p), self.tile, p.dtype)
 
@@ -292,7 +292,7 @@ class _Job:
         outs = panels(out, self.tile.nr)
         # One panel each, if that is what it takes to keep every core busy to the end.
         units = self.device.compute_units
-        taken = box.share if boxes * panels(outs, box.share) * p.groups >= 4 * units else 1
+        taken = box.panels if boxes * panels(outs, box.panels) * p.groups >= 4 * units else 1
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
             kernel="implicit_images",
@@ -340,23 +340,26 @@ class _Job:
         box = self.box(axes)
         assert box is not None
         rows, outs = p.group_channels * p.geometry.taps, panels(p.group_outputs, tile.nr)
-        share, wanted = box.share, 4 * self.device.compute_units
+        # One panel each, and fewer rows, if that is what it takes to keep every core busy.
+        wanted, share, taken = 4 * self.device.compute_units, box.share, box.panels
+        if panels(rows, share) * panels(outs, taken) * p.groups < wanted:
+            taken = 1
         while share > tile.mr and panels(rows, share) * outs * p.groups < wanted:
             share = round_up(share // 2, tile.mr)
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
             kernel="implicit_weights",
             macros={**self.macros(), **NO_EPILOGUE},
-            global_size=(panels(rows, share), outs, p.groups),
+            global_size=(panels(rows, share), panels(outs, taken), p.groups),
             local_size=(1, 1, 1),
             arguments=(
                 *("x", "packed_dy", "dw", first, count, p.group_channels, p.group_outputs),
                 *(int(first > 0), int(p.flip)),
                 *box.windows,
-                share,
+                *(share, taken),
                 *_window(axes),
             ),
-            turns=_turns(tile, box, axes, box.channels) * box.count(axes, p.batch),
+            turns=_turns(tile, box, axes, box.channels) * box.count(axes, p.batch) * taken,
         )
 
     def macros(self) -> dict[str, int | str]:

@@ -176,30 +176,36 @@ LONE_KERNEL void implicit_images(
     }
 }
 
-/* `share` rows of dw, all of the panel's lanes, from images [n0, n0 + batch). */
+/* `share` rows of dw, all lanes of `taken` panels, from images [n0, n0 + batch). */
 LONE_KERNEL void implicit_weights(
     global const REAL *x, global const REAL *dy, global REAL *dw, int n0, int batch, int C, int O,
-    int onward, int flip, int box_n, int box_d, int box_h, int box_w, int share, WINDOW_ARGUMENTS)
+    int onward, int flip, int box_n, int box_d, int box_h, int box_w, int share, int taken,
+    WINDOW_ARGUMENTS)
 {
     WORKING_SET;
     const Window win = WINDOW;
-    const int g = get_global_id(2), groups = get_global_size(2), panel = get_global_id(1);
-    const int taps = volume(win.filter), positions = volume(win.out);
+    const int g = get_global_id(2), groups = get_global_size(2), panels = (O + NR - 1)/NR;
+    const int panel0 = get_global_id(1)*taken, panel1 = min(panel0 + taken, panels);
+    const int taps = volume(win.filter), terms = batch*volume(win.out);
     const int row0 = get_global_id(0)*share, live = min(share, C*taps - row0);
     const int c0 = row0/taps, channels = (row0 + live - 1)/taps - c0 + 1;
-    const int tiles = (live + MR - 1)/MR, lanes = min(NR, O - panel*NR);
+    const int tiles = (live + MR - 1)/MR;
 
     for (int i = 0; i < live; i++) {
         const int t = (row0 + i) % taps;
         results[i] = row0 + i - t + stored_tap(t, taps, flip);
     }
     x += ((n0*groups + g)*C + c0)*volume(win.in);
-    dw += (g*O + panel*NR)*C*taps;
-    dy += ((size_t)g*((O + NR - 1)/NR) + panel)*batch*positions*NR;
+    dw += g*O*C*taps;
+    dy += (size_t)g*panels*terms*NR;
 
-    for (int i = 0; i < tiles*MR; i++)
-        for (int l = 0; l < NR; l++)
-            sums[i*NR + l] = onward && i < live && l < lanes ? dw[results[i] + l*C*taps] : (REAL)0;
+    for (int panel = panel0; panel < panel1; panel++)
+        for (int i = 0; i < tiles*MR; i++)
+            for (int l = 0; l < NR; l++) {
+                const int o = panel*NR + l;
+                sums[((panel - panel0)*tiles*MR + i)*NR + l] =
+                    onward && i < live && o < O ? dw[results[i] + o*C*taps] : (REAL)0;
+            }
     Place last = {0, 0, 0};
     /* Boxes follow each other as (n, position) does: an outer axis is cut only where all the inner
      * ones are whole. */
@@ -223,17 +229,22 @@ LONE_KERNEL void implicit_weights(
                             columns[i] = columns[live - 1];
                         last = box.size;
                     }
-                    for (int t = 0; t < tiles; t++) {
-                        VEC acc[MR][NV];
-                        LOAD_SUMS(acc, (sums + t*MR*NR));
-                        multiply(acc, image, rows, columns + t*MR, dy, K);
-                        STORE_SUMS(acc, (sums + t*MR*NR));
-                    }
+                    for (int panel = panel0; panel < panel1; panel++)
+                        for (int t = 0; t < tiles; t++) {
+                            local REAL *kept = sums + ((panel - panel0)*tiles + t)*MR*NR;
+                            VEC acc[MR][NV];
+                            LOAD_SUMS(acc, kept);
+                            multiply(acc, image, rows, columns + t*MR,
+                                     dy + (size_t)panel*terms*NR, K);
+                            STORE_SUMS(acc, kept);
+                        }
                     dy += K*NR;
                 }
-    for (int t = 0; t < tiles; t++) {
-        VEC acc[MR][NV];
-        LOAD_SUMS(acc, (sums + t*MR*NR));
-        write_tile(acc, dw, results + t*MR, min(MR, live - t*MR), lanes, C*taps, (REAL)0);
-    }
+    for (int panel = panel0; panel < panel1; panel++)
+        for (int t = 0; t < tiles; t++) {
+            VEC acc[MR][NV];
+            LOAD_SUMS(acc, (sums + ((panel - panel0)*tiles + t)*MR*NR));
+            write_tile(acc, dw + panel*NR*C*taps, results + t*MR, min(MR, live - t*MR),
+                       min(NR, O - panel*NR), C*taps, (REAL)0);
+        }
 }

@@ -48,14 +48,14 @@ def test_boxes_have_room(axes, batch, channels, lanes, tile):
     assert box.pixels == pixels_under(axes, box.windows[1:])
     assert box.images * box.channels * box.pixels <= staged_elements("float32")
     assert box.channels * taps_of(axes) <= ROWS
-    assert panels(box.positions, tile.mr) * box.share <= TILES
+    assert panels(box.positions, tile.mr) * box.panels <= TILES
     assert 1 <= box.channels <= max(channels, 1)
 
 
 @settings(deadline=None, max_examples=200)
-@given(WALKS, st.integers(0, 20), st.integers(1, 3000), TILE)
-def test_boxes_of_rows_have_room(axes, batch, channels, tile):
-    box = box_of_rows(axes, batch, channels, tile, "float32")
+@given(WALKS, st.integers(0, 20), st.integers(1, 3000), st.integers(1, 600), TILE)
+def test_boxes_of_rows_have_room(axes, batch, channels, lanes, tile):
+    box = box_of_rows(axes, batch, channels, lanes, tile, "float32")
     if box is None:
         return
     taps = taps_of(axes)
@@ -66,7 +66,7 @@ def test_boxes_of_rows_have_room(axes, batch, channels, tile):
     )
     assert box.images * touched * box.pixels <= staged_elements("float32")
     assert box.positions <= ROWS
-    assert panels(box.share, tile.mr) <= TILES
+    assert panels(box.share, tile.mr) * box.panels <= TILES
     # An outer axis is cut only where the inner ones are whole.
     totals = (max(batch, 1), *(axis.windows for axis in axes))
     cut = [index for index, total in enumerate(totals) if box.windows[index] < total]
