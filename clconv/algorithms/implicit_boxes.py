@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
 
 from clconv.algorithms.gemm import Tile, panels
+from clconv.algorithms.implicit_axes import Axis
 from clconv.spec.dtypes import dtype_named
 
 STAGED_BYTES = 48 * 1024  # of image, with its padding: about a first-level cache
@@ -16,19 +16,6 @@ ROWS = 2048  # offsets of terms that are summed in one go
 TERMS = 64  # of a sum, wanted at least before the sums are put aside
 TERMS_OF_WINDOWS = 384  # likewise, where the sum is over windows
 USES = 8  # of a staged pixel, in vectors of lanes, wanted at least
-
-
-class Walk(Protocol):
-    """What is asked of an axis; see implicit_gemm.py."""
-
-    @property
-    def windows(self) -> int: ...
-    @property
-    def stride(self) -> int: ...
-    @property
-    def dilation(self) -> int: ...
-    @property
-    def taps(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +41,7 @@ class Box:
         """Columns of X-hat."""
         return prod(self.windows)
 
-    def count(self, axes: Sequence[Walk], batch: int) -> int:
+    def count(self, axes: Sequence[Axis], batch: int) -> int:
         """Return how many boxes cover all windows."""
         totals = (batch, *(axis.windows for axis in axes))
         return prod(-(-total // taken) for total, taken in zip(totals, self.windows, strict=True))
@@ -71,7 +58,7 @@ def local_bytes(tile: Tile) -> int:
 
 
 def box_of(
-    axes: Sequence[Walk], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
+    axes: Sequence[Axis], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
 ) -> Box | None:
     """Return the box for sums over `channels` and taps, which go to so many lanes.
 
@@ -94,7 +81,7 @@ def box_of(
 
 
 def box_of_rows(
-    axes: Sequence[Walk], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
+    axes: Sequence[Axis], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
 ) -> Box | None:
     """Return the box for sums over windows, one for each row (channel, tap) of X-hat.
 
@@ -122,7 +109,7 @@ def _panels(taps: int, lanes: int, tile: Tile) -> int:
     return min(-(-USES // taps), panels(lanes, tile.nr), TILES)
 
 
-def taps_of(axes: Sequence[Walk]) -> int:
+def taps_of(axes: Sequence[Axis]) -> int:
     """Return the taps of a window, 1 where no tap reaches."""
     return prod(max(axis.taps, 1) for axis in axes)
 
@@ -132,7 +119,7 @@ def even(total: int, most: int) -> int:
     return -(-total // -(-total // most))
 
 
-def _windows(axes: Sequence[Walk], batch: int, target: int) -> tuple[int, int, int, int]:
+def _windows(axes: Sequence[Axis], batch: int, target: int) -> tuple[int, int, int, int]:
     """Return at most `target` windows: an axis is cut only where the inner ones are whole."""
     taken = []
     for total in (*(axis.windows for axis in reversed(axes)), max(batch, 1)):
@@ -142,7 +129,7 @@ def _windows(axes: Sequence[Walk], batch: int, target: int) -> tuple[int, int, i
     return n, d, h, w
 
 
-def _pixels(axes: Sequence[Walk], windows: tuple[int, int, int, int]) -> int:
+def _pixels(axes: Sequence[Axis], windows: tuple[int, int, int, int]) -> int:
     """Return the staged pixels of a channel (staged.clh, box_under)."""
     staged = 1
     for axis, count in zip(axes, windows[1:], strict=True):

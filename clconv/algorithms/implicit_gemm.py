@@ -9,22 +9,27 @@ memory and multiplies out of it, lanes being output channels.
     BackwardWeights  dW = dY X-hat^T          likewise, rows of X-hat for the windows
 
 Source: Anderson et al., "High-performance low-memory lowering: GEMM-based algorithms for DNN
-convolution", 2020; the phases of a strided gradient: Dumoulin & Visin, "A guide to convolution
-arithmetic for deep learning", 2016, chapter 4.
+convolution", 2020.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
-from math import gcd, prod
+from math import prod
 
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
 from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
 from clconv.algorithms.gemm_jobs import chunks
+from clconv.algorithms.implicit_axes import (
+    Axis,
+    axes_of,
+    forward_axes,
+    phases,
+    window_arguments,
+)
 from clconv.algorithms.implicit_boxes import (
     ROWS,
     TILES,
@@ -44,37 +49,6 @@ from clconv.spec.tensor import Problem
 
 TERMS_A_FLAG = 64  # terms that one work-item of pack_filters writes and looks at
 MOST_PHASES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """How windows walk along one axis of an image, and where their results go."""
-
-    size: int  # of the image
-    windows: int
-    stride: int
-    dilation: int
-    low: int  # padding; negative where the first window begins inside
-    taps: int
-    tap_first: int = 0  # of the stored filter
-    tap_step: int = 1
-    result_size: int = 0
-    result_first: int = 0
-    result_step: int = 1
-
-    @property
-    def pointwise(self) -> bool:
-        """Whether window i is pixel i and makes result i."""
-        steps = (self.stride, self.taps, self.result_step)
-        return steps == (1, 1, 1) and self.low == 0 and self.size == self.windows
-
-    def times(self, inner: Axis) -> Axis:
-        """Return this axis and the next one inside as one; both are pointwise."""
-        size = self.size * inner.size
-        return replace(inner, size=size, windows=size, result_size=size)
-
-
-ONE = Axis(1, 1, 1, 1, 0, 1, result_size=1)
 
 
 class ImplicitGemm:
@@ -160,7 +134,7 @@ class _Job:
     def refuse(self, name: str) -> str | None:
         """Say what has no room."""
         p, size = self.problem, self.itemsize_bytes
-        count = prod(min(axis.stride, axis.size) for axis in _axes(p))
+        count = prod(min(axis.stride, axis.size) for axis in axes_of(p))
         if p.direction == "backward_data" and count > MOST_PHASES:
             return f"{name} takes at most {MOST_PHASES} phases, not {count}"
         for buffer, needed in self.workspace().items():
@@ -307,7 +281,7 @@ class _Job:
                 *(axis.result_size for axis in axes),
                 *(axis.result_first for axis in axes),
                 *(axis.result_step for axis in axes),
-                *_window(axes),
+                *window_arguments(axes),
             ),
             turns=_turns(self.tile, box, axes, max(summed, 1)) * taken,
         )
@@ -357,7 +331,7 @@ class _Job:
                 *(int(first > 0), int(p.flip)),
                 *box.windows,
                 *(share, taken),
-                *_window(axes),
+                *window_arguments(axes),
             ),
             turns=_turns(tile, box, axes, box.channels) * box.count(axes, p.batch) * taken,
         )
@@ -373,72 +347,6 @@ class _Job:
             "ROWS": ROWS,
             "TILES": TILES,
         }
-
-
-def forward_axes(problem: ConvProblem) -> tuple[Axis, ...]:
-    """Return the walk of the windows over x, three axes."""
-    return merged(_axes(problem))
-
-
-def _axes(problem: ConvProblem) -> tuple[Axis, ...]:
-    geometry = problem.geometry
-    scalars = geometry.scalars(generic=True)
-    sizes, windows, low, taps, stride, dilation = (scalars[i : i + 3] for i in range(0, 18, 3))
-    walks = zip(sizes, windows, stride, dilation, low, taps, strict=True)
-    return tuple(replace(Axis(*walk), result_size=walk[1]) for walk in walks)
-
-
-def phases(problem: ConvProblem) -> tuple[tuple[Axis, ...], ...]:
-    """Return the walks over dy that make dx: one for each remainder of pixels to the strides."""
-    along = [
-        [_phase(phase, axis, problem.flip) for phase in range(min(axis.stride, axis.size))]
-        for axis in _axes(problem)
-    ]
-    return tuple(merged((d, h, w)) for d, h, w in product(*along))
-
-
-def _phase(phase: int, axis: Axis, flip: bool) -> Axis:
-    """Return the walk over dy that makes pixels phase, phase + stride, ... of dx.
-
-    Tap i lies on such a pixel where (phase + low - i*dilation) is a multiple of the stride: taps
-    first, first + step, ... do, with step = stride/gcd(stride, dilation). Windows of dy begin
-    under the last of them, which comes first here.
-    """
-    s, d, k = axis.stride, axis.dilation, axis.taps
-    places, common = -(-(axis.size - phase) // s), gcd(s, d)
-    result = (axis.size, phase, s)
-    step, dilation = s // common, d // common
-    reaching = [i for i in range(min(k, step)) if (phase + axis.low - i * d) % s == 0]
-    if not reaching:
-        return Axis(axis.windows, places, 1, 1, 0, 0, 0, 1, *result)
-    first = reaching[0]
-    taps = -(-(k - first) // step)
-    begins = (phase + axis.low - first * d) // s - (taps - 1) * dilation
-    last = first + (taps - 1) * step
-    stored = (k - 1 - last, step) if flip else (last, -step)
-    return Axis(axis.windows, places, 1, dilation, -begins, taps, *stored, *result)
-
-
-def merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
-    """Return the same walk with pixels in fewer, longer rows, where each pixel is a window."""
-    d, h, w = axes
-    if all(axis.pointwise for axis in (h, w)):
-        h, w = ONE, h.times(w)
-        if d.pointwise:
-            d, w = ONE, d.times(w)
-    return d, h, w
-
-
-def _window(axes: tuple[Axis, ...]) -> tuple[int, ...]:
-    """Return the kernel's WINDOW_ARGUMENTS; a phase without taps has one, of no channel."""
-    return (
-        *(axis.size for axis in axes),
-        *(axis.windows for axis in axes),
-        *(axis.low for axis in axes),
-        *(max(axis.taps, 1) for axis in axes),
-        *(axis.stride for axis in axes),
-        *(axis.dilation for axis in axes),
-    )
 
 
 def _turns(tile: Tile, box: Box, axes: tuple[Axis, ...], summed: int) -> int:

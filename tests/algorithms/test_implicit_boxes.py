@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clconv.algorithms.gemm import Tile, panels
+from clconv.algorithms.implicit_axes import Axis
 from clconv.algorithms.implicit_boxes import (
     ROWS,
     TILES,
@@ -18,7 +19,6 @@ from clconv.algorithms.implicit_boxes import (
     staged_elements,
     taps_of,
 )
-from clconv.algorithms.implicit_gemm import Axis
 
 AXES = st.builds(
     lambda windows, stride, dilation, taps: Axis(0, windows, stride, dilation, 0, taps),
