@@ -76,7 +76,7 @@ CUT = (
     "conv_fwd:f32:n2c3o5g1:i9x11x13:k2x3x2:s1:p1.0x0.1x1.1:d1:bias",
     "conv_fwd:f32:n23c9o34g1:i8x6:k3x3:s1:p0.1x1.1:d1",
     "conv_fwd:f32:n2c130o9g1:i1301:k1:s1:p0.0:d1",
-    "conv_bwd_data:f32:n2c5o3g1:i9x11x13:k2x3x2:s1x2x1:p1.0x0.1x1.1:d1:bias",
+    "conv_bwd_data:f32:n2c5o3g1:i9x11x13:k2x3x2:s1x2x1:p1.0x0.1x1.1:d1",
     "conv_bwd_weights:f32:n2c3o5g1:i9x11x13:k2x3x2:s1:p1.0x0.1x1.1:d1:flip",
     "conv_bwd_weights:f32:n13c9o34g1:i8x6:k3x3:s1:p0.1x1.1:d1",
     "conv_bwd_weights:f32:n2c4o3g1:i901:k3:s1:p1.1:d1",
