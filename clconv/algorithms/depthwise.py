@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.base import STRICT, Limits
+from clconv.algorithms.depthwise_staged import Staged
 from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.program.device import MAX_VECTOR_WIDTH, Device
@@ -35,8 +36,11 @@ class Depthwise:
         return None
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
-        """Return one launch and no workspace."""
+        """Return one launch, or one for each phase, and no workspace."""
         assert isinstance(problem, ConvProblem)
+        staged = Staged(problem, device)
+        if staged.serves:
+            return Plan(problem, self.name, tuple(staged.launches()))
         p, geometry = problem, problem.geometry
         multiplier = p.group_outputs
         arguments: tuple[Argument, ...]

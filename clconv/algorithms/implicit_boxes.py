@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from clconv.algorithms.axes import Axis, pixels_of, taps_of
 from clconv.algorithms.gemm import Tile, panels
-from clconv.algorithms.implicit_axes import Axis
 from clconv.spec.dtypes import dtype_named
 
 STAGED_BYTES = 48 * 1024  # of image, with its padding: about a first-level cache
@@ -72,7 +72,7 @@ def box_of(
         target = TILES // shared * tile.mr
         while target:
             windows = _windows(axes, batch, target)
-            pixels = _pixels(axes, windows)
+            pixels = pixels_of(axes, windows[1:])
             fit = min(room // (windows[0] * pixels), ROWS // taps, max(channels, 1))
             if fit >= min(least, ROWS // taps) > 0:
                 return Box(windows, even(max(channels, 1), fit), pixels, shared)
@@ -94,7 +94,7 @@ def box_of_rows(
         target = TERMS_OF_WINDOWS
         while target:
             windows = _windows(axes, batch, target)
-            pixels = _pixels(axes, windows)
+            pixels = pixels_of(axes, windows[1:])
             # A share of rows that begins inside a channel touches one more.
             fit = min(room // (windows[0] * pixels), channels)
             tiles = min(whole if fit == channels else (fit - 1) * taps // tile.mr, most)
@@ -107,11 +107,6 @@ def box_of_rows(
 def _panels(taps: int, lanes: int, tile: Tile) -> int:
     """Return how many panels share a box: with few taps, staging is dear unless several do."""
     return min(-(-USES // taps), panels(lanes, tile.nr), TILES)
-
-
-def taps_of(axes: Sequence[Axis]) -> int:
-    """Return the taps of a window, 1 where no tap reaches."""
-    return prod(max(axis.taps, 1) for axis in axes)
 
 
 def even(total: int, most: int) -> int:
@@ -127,12 +122,3 @@ def _windows(axes: Sequence[Axis], batch: int, target: int) -> tuple[int, int, i
         target = target // taken[-1] if taken[-1] == total else 1
     w, h, d, n = taken
     return n, d, h, w
-
-
-def _pixels(axes: Sequence[Axis], windows: tuple[int, int, int, int]) -> int:
-    """Return the staged pixels of a channel (staged.clh, box_under)."""
-    staged = 1
-    for axis, count in zip(axes, windows[1:], strict=True):
-        stride = axis.stride if axis.taps > 1 else 1
-        staged *= (count - 1) * stride + (max(axis.taps, 1) - 1) * axis.dilation + 1
-    return staged

@@ -18,18 +18,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
+from clconv.algorithms.axes import (
+    Axis,
+    axes_of,
+    forward_axes,
+    phases,
+    taps_of,
+    window_arguments,
+)
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
 from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
 from clconv.algorithms.gemm_jobs import chunks
-from clconv.algorithms.implicit_axes import (
-    Axis,
-    axes_of,
-    forward_axes,
-    phases,
-    window_arguments,
-)
 from clconv.algorithms.implicit_boxes import (
     ROWS,
     TILES,
@@ -38,7 +39,6 @@ from clconv.algorithms.implicit_boxes import (
     box_of_rows,
     local_bytes,
     staged_elements,
-    taps_of,
 )
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Launches, Plan, loop, round_up

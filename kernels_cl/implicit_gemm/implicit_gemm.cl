@@ -29,7 +29,7 @@
 #include "common/epilogue.clh"
 #include "common/rows.clh"
 #include "common/window.clh"
-#include "implicit_gemm/staged.clh"
+#include "common/staged.clh"
 #include "implicit_gemm/tile.clh"
 
 /* Tables and sums of one work-item. */

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clconv.algorithms.axes import Axis, taps_of
 from clconv.algorithms.gemm import Tile, panels
-from clconv.algorithms.implicit_axes import Axis
 from clconv.algorithms.implicit_boxes import (
     ROWS,
     TILES,
@@ -17,7 +17,6 @@ from clconv.algorithms.implicit_boxes import (
     box_of_rows,
     even,
     staged_elements,
-    taps_of,
 )
 
 AXES = st.builds(

@@ -10,8 +10,8 @@ import pytest
 
 import clconv
 from clconv.algorithms import implicit_boxes, implicit_gemm
+from clconv.algorithms.axes import phases
 from clconv.algorithms.base import Limits, default_limits
-from clconv.algorithms.implicit_axes import phases
 from clconv.algorithms.implicit_gemm import ImplicitGemm
 from clconv.algorithms.registry import select
 from clconv.program.context import default_context

@@ -140,7 +140,7 @@ def test_the_next_algorithm_serves_with_one_warning(device, two_serve):
 
 def test_each_depthwise_fault_is_stood_in_for(device, fresh):
     wanted = reference.conv(X, DEPTHWISE, padding=1, groups=4)
-    fresh(depthwise=("depthwise", ONE_MORE))
+    fresh(depthwise=("depthwise", ONE_MORE), staged=("depthwise", ONE_MORE))
     with pytest.warns(RuntimeWarning, match=r"depthwise \(conv_fwd, f32\) failed"):
         y = conv(device, w=DEPTHWISE, groups=4)
     np.testing.assert_array_equal(y, wanted)

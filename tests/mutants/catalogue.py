@@ -32,6 +32,8 @@ NOT_HOST = (
 NOT_SHAPES = {"__post_init__", "_ends", "refuse", "check_padding_mode", "tile_for", "macros_of"}
 NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothing_left"}
 NOT_SHAPES |= {"_in_turn"}
+# How much depthwise_staged takes at once, and where: tests/algorithms/test_depthwise_staged.py.
+NOT_SHAPES |= {"serves", "box", "staged"}
 # What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
 TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 7

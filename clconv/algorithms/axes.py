@@ -1,13 +1,14 @@
-"""Walks of windows along the axes of an image, for implicit_gemm: forward, and gradients' phases.
+"""Walks of windows along the axes of an image: forward, and the phases of a data gradient.
 
 Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, chapter 4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import gcd
+from math import gcd, prod
 
 from clconv.spec.problem import ConvProblem
 
@@ -96,6 +97,20 @@ def merged(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
         if d.pointwise:
             d, w = ONE, d.times(w)
     return d, h, w
+
+
+def taps_of(axes: Sequence[Axis]) -> int:
+    """Return the taps of a window, 1 where no tap reaches."""
+    return prod(max(axis.taps, 1) for axis in axes)
+
+
+def pixels_of(axes: Sequence[Axis], windows: Sequence[int]) -> int:
+    """Return the pixels of a box under so many windows (common/staged.clh)."""
+    staged = 1
+    for axis, count in zip(axes, windows, strict=True):
+        stride = axis.stride if axis.taps > 1 else 1
+        staged *= (count - 1) * stride + (max(axis.taps, 1) - 1) * axis.dilation + 1
+    return staged
 
 
 def window_arguments(axes: tuple[Axis, ...]) -> tuple[int, ...]:
