@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.plans import of, random_operands, solve, whole_numbers
 
 from clconv.algorithms import depthwise_staged
 from clconv.algorithms.axes import Axis, forward_axes
 from clconv.algorithms.depthwise_staged import BLOCK, Staged
 from clconv.algorithms.registry import select
 from clconv.spec.parse import parse
-from tests.algorithms.test_implicit_gemm import of, random_operands, solve
 
 TEXTS = (
     "conv_fwd:f32:n2c3o6g3:i23x45:k3x3:s1:p1.1:d1:bias:gelu",
@@ -31,14 +31,6 @@ def served(device):
     """These kernels are a CPU's."""
     if not Staged(parse(TEXTS[0]), device).serves:
         pytest.skip(f"{device} has a GPU's kernels, ends loops, or has little local memory")
-
-
-def whole_numbers(problem, seed=0):
-    rng = np.random.default_rng(seed)
-    return {
-        name: rng.integers(-3, 4, tensor.shape).astype(problem.dtype)
-        for name, tensor in problem.operands.items()
-    }
 
 
 def test_plans_are_made_of_it(device):

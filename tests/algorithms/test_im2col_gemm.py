@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pyopencl as cl
 import pytest
+from support.plans import solve as solution
 
 from clconv import reference
 from clconv.algorithms import im2col_gemm
 from clconv.algorithms.base import Limits, default_limits
 from clconv.algorithms.gemm import Tile
 from clconv.algorithms.im2col_gemm import Im2colGemm
-from clconv.program.context import default_context
+from clconv.algorithms.registry import select
 from clconv.reference.shapes import CONV_SHAPES, DIRECTIONS
 from clconv.spec.geometry import Geometry
 from clconv.spec.images import PoolProblem
@@ -21,11 +21,6 @@ SHAPES = [
     CONV_SHAPES["edges"][name]
     for name in ("primes", "groups_stride_dilation", "wide_channels_grouped", "3d_anisotropic")
 ]
-OPERANDS = {
-    "forward": ("x", "w", "y"),
-    "backward_data": ("dy", "w", "dx"),
-    "backward_weights": ("x", "dy", "dw"),
-}
 # A register tile with several work-items in a group, as for GPUs; an odd one; the widest.
 TILES = [Tile(4, 1, 4, 8, 8), Tile(3, 2, 2, 2, 1), Tile(8, 2, 16)]
 
@@ -37,22 +32,10 @@ def problem_of(shape, direction):
 
 
 def solve(device, problem, tensors, limits):
-    """Run the plan for `limits`; every buffer is filled with NaN first."""
-    context = default_context(device)
-    plan = Im2colGemm().plan(problem, device, limits)
-    *inputs, output = OPERANDS[problem.direction]
-    shape = {"y": problem.y_shape, "dx": problem.x_shape, "dw": problem.w_shape}[output]
-    result = np.full(shape, np.nan, np.float32)
-    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
-    arrays = {name: getattr(tensors, name) for name in inputs} | {output: result}
-    buffers = {name: cl.Buffer(context.opencl, flags, hostbuf=a) for name, a in arrays.items()}
-    context._scratch.clear()
-    for name, size_bytes in plan.workspace.items():
-        scratch = np.full(size_bytes // 4, np.nan, np.float32)
-        context._scratch[name] = cl.Buffer(context.opencl, flags, hostbuf=scratch)
-    context.run(context.bind(plan), buffers)
-    cl.enqueue_copy(context.queue, result, buffers[output])
-    return result, plan
+    """Run the plan for `limits`; return what it gives, and the plan."""
+    operands = {name: getattr(tensors, name) for name in problem.operands}
+    result = solution(device, problem, "im2col_gemm", operands, limits)
+    return result, select(problem, device, "im2col_gemm", limits)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -7,14 +7,14 @@ from itertools import product
 
 import numpy as np
 import pytest
+from support.plans import of, random_operands, solve, whole_numbers
 
 import clconv
 from clconv.algorithms import implicit_boxes, implicit_gemm
 from clconv.algorithms.axes import phases
-from clconv.algorithms.base import Limits, default_limits
+from clconv.algorithms.base import Limits
 from clconv.algorithms.implicit_gemm import ImplicitGemm
 from clconv.algorithms.registry import select
-from clconv.program.context import default_context
 from clconv.spec.parse import parse
 
 FORWARD = (
@@ -41,40 +41,6 @@ def served(device):
     reason = ImplicitGemm().refuse(parse(FORWARD[0]), device)
     if reason:
         pytest.skip(reason)
-
-
-def random_operands(problem, seed=0):
-    rng = np.random.default_rng(seed)
-    return {
-        name: rng.standard_normal(tensor.shape).astype(problem.dtype)
-        for name, tensor in problem.operands.items()
-    }
-
-
-def solve(device, problem, algorithm, operands, limits=None):
-    """Run an algorithm's plan, result and scratch memory filled with NaN first."""
-    import pyopencl as cl
-
-    context = default_context(device)
-    plan = select(problem, device, algorithm, limits or default_limits(device))
-    (name, tensor), *_ = problem.results.items()
-    fill = 1 if getattr(problem, "beta", 0) else np.nan
-    result = np.full(tensor.shape, fill, problem.dtype)
-    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
-    arrays = operands | {name: result}
-    buffers = {key: cl.Buffer(context.opencl, flags, hostbuf=a) for key, a in arrays.items()}
-    context._scratch.clear()
-    for key, size_bytes in plan.workspace.items():
-        scratch = np.full(size_bytes // result.itemsize, np.nan, problem.dtype)
-        context._scratch[key] = cl.Buffer(context.opencl, flags, hostbuf=scratch)
-    context.run(context.bind(plan), buffers)
-    cl.enqueue_copy(context.queue, result, buffers[name])
-    return result
-
-
-def of(device, texts):
-    problems = [parse(text) for text in texts]
-    return [p for p in problems if device.fp64 or p.dtype != "float64"]
 
 
 def test_forward_gives_the_bits_of_im2col_gemm(device):
@@ -124,11 +90,7 @@ def test_a_weight_gradient_is_continued_from_images_to_images(device):
 def test_infinite_filters_do_not_meet_the_zeros_of_a_data_gradient(device, special):
     """direct is the definition; results are whole numbers but where a filter is not."""
     for index, problem in enumerate(of(device, [text for text in BACKWARD if "_data" in text])):
-        rng = np.random.default_rng(index)
-        operands = {
-            name: rng.integers(-3, 4, tensor.shape).astype(problem.dtype)
-            for name, tensor in problem.operands.items()
-        }
+        rng, operands = np.random.default_rng(index), whole_numbers(problem, index)
         operands["w"].flat[rng.integers(operands["w"].size)] = special
         expected = solve(device, problem, "direct", operands)
         assert 0 < np.isfinite(expected).mean() < 1
