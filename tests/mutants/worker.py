@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -22,6 +22,24 @@ CUT = {
     "conv_bwd_weights:f32:n2c3o4g1:i23x24:k3x3:s1:p1.1:d1": ("im2col_gemm", 5000),
     "deform_conv_bwd_data:f32:n2c4o6g2:i29x28:k3x2:s1x2:p1.0x0.1:d1:og2:mask": ("auto", 30000),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A case, and the device that it is run on."""
+
+    case: Any
+    device: Any
+    may_be_refused: bool = True
+
+    def __str__(self) -> str:
+        return str(self.case)
+
+    def outcomes(self) -> Any:
+        """Yield what each rule says."""
+        from clconv.conformance.runner import DeviceBackend, run_case
+
+        return run_case(partial(DeviceBackend, self.device), self.case)
 
 
 def main() -> None:
@@ -40,12 +58,12 @@ def hunt(task: dict[str, Any]) -> dict[str, Any]:
         return {"verdict": "caught", "by": f"import: {_told()}"}
     case = "making the grid"
     try:
-        cases, runs = _grid()
-        chosen = [cases[number] for number in task["cases"]]
+        runs = _grid()
+        chosen = [runs[number] for number in task["cases"]]
         for each in chosen:
             case = str(each)
-            for outcome in runs(each):
-                if outcome.skipped and case in CUT:
+            for outcome in each.outcomes():
+                if outcome.skipped and not each.may_be_refused:
                     by = f"refused, {outcome.function} by {outcome.algorithm}"
                     return {"verdict": "caught", "by": by, "case": case, "message": outcome.skipped}
                 if outcome.finding is not None and not outcome.finding.passed:
@@ -67,7 +85,7 @@ def hunt(task: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "survived", "by": "", "case": ""}
 
 
-def guards(case: Any) -> str:
+def guards(run: Run) -> str:
     """Run a case in guarded buffers, as tests/program/test_guards.py does; say what it wrote."""
     import pyopencl as cl
     from support.guards import run_guarded
@@ -76,13 +94,14 @@ def guards(case: Any) -> str:
     from clconv.errors import UnsupportedError
     from clconv.program.context import default_context
 
+    case = run.case
     tensors = dict(data_for(case.problem, "random"))
     tensors.pop("out", None)  # what beta multiplies is the result's own buffer
     context = default_context()
     queue = cl.CommandQueue(context.opencl, context.device.handle)
     for algorithm in case.algorithms:
         try:
-            _, touched = run_guarded(queue, case.problem, tensors, algorithm)
+            _, touched = run_guarded(queue, case.problem, tensors, algorithm, device=run.device)
         except UnsupportedError:
             continue
         if touched:
@@ -94,26 +113,31 @@ def _told() -> str:
     return traceback.format_exc().strip().splitlines()[-1][:200]
 
 
-def _grid() -> tuple[Any, Any]:
-    """Return the quick grid, behind it cases for a driver that ends long loops, and what runs them.
+def _grid() -> list[Run]:
+    """Return the quick grid, and behind it what a CPU without quirks has no use for.
 
-    On such a driver the quick grid itself cuts sums, as on llvmpipe.
+    That is sums that are cut for a driver that ends long loops, as all of the grid is on such a
+    one, and depthwise convolution by the kernels of a GPU.
     """
+    from clconv.algorithms.depthwise import Depthwise
     from clconv.algorithms.registry import algorithm_names
     from clconv.conformance.cases import Case, list_cases
-    from clconv.conformance.runner import DeviceBackend, run_case
     from clconv.program.device import select_device
     from clconv.spec.parse import parse
 
     device = select_device(None)
-    cut = [Case(parse(text), (algorithm,), False) for text, (algorithm, _) in CUT.items()]
-
-    def run(case: Case) -> Any:
-        _, turns = CUT.get(str(case), ("", device.max_loop_turns))
-        on = replace(device, max_loop_turns=turns)
-        return run_case(partial(DeviceBackend, on), case)
-
-    return list_cases("quick", algorithm_names()) + cut, run
+    gpu = replace(device, kernels="gpu")
+    grid = list_cases("quick", algorithm_names())
+    cut = [
+        Run(Case(parse(text), (algorithm,), False), replace(device, max_loop_turns=turns), False)
+        for text, (algorithm, turns) in CUT.items()
+    ]
+    depthwise = [
+        Run(Case(case.problem, ("depthwise",), False), gpu)
+        for case in grid
+        if not Depthwise().refuse(case.problem, gpu)
+    ]
+    return [*(Run(case, device) for case in grid), *cut, *depthwise]
 
 
 def trace(task: dict[str, Any]) -> dict[str, Any]:
@@ -143,17 +167,17 @@ def trace(task: dict[str, Any]) -> dict[str, Any]:
     context.build = logged
     told = []
     sys.settrace(entered)
-    cases, runs = _grid()
+    runs = _grid()
     before = set(lines)
-    for case in cases:
+    for run in runs:
         lines.clear()
         programs.clear()
-        for outcome in runs(case):
-            if outcome.skipped and str(case) in CUT:
-                return {"verdict": "refused", "by": f"{case}: {outcome.skipped}"}
+        for outcome in run.outcomes():
+            if outcome.skipped and not run.may_be_refused:
+                return {"verdict": "refused", "by": f"{run}: {outcome.skipped}"}
             if outcome.finding is not None and not outcome.finding.passed:
-                return {"verdict": "missed", "by": f"{case}: {outcome.finding.message}"}
-        told.append({"case": str(case), "lines": sorted(lines), "programs": sorted(programs)})
+                return {"verdict": "missed", "by": f"{run}: {outcome.finding.message}"}
+        told.append({"case": str(run), "lines": sorted(lines), "programs": sorted(programs)})
     sys.settrace(None)
     return {"verdict": "traced", "cases": told, "always": sorted(before)}
 

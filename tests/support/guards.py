@@ -32,10 +32,13 @@ class Guarded:
         return np.concatenate([whole[:ZONE_BYTES], whole[ZONE_BYTES + self.size_bytes :]])
 
 
-def run_guarded(queue, problem, tensors, algorithm="auto", limits=None):
-    """Return the results of a problem by name, and the names of buffers written around."""
+def run_guarded(queue, problem, tensors, algorithm="auto", limits=None, device=None):
+    """Return the results of a problem by name, and the names of buffers written around.
+
+    `device` is that of the queue, with other kernels perhaps.
+    """
     context = context_of(queue)
-    plan = select(problem, context.device, algorithm, limits)
+    plan = select(problem, device or context.device, algorithm, limits)
     given = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     sizes = {name: array.nbytes for name, array in given.items()}
     results = {
