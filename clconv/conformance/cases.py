@@ -103,6 +103,7 @@ FOUND = (
     "lp_pool_backward:f32:n1c2:i7x9x8:k2x3x2:s1x2x3:p1.0x0.1x1.1:d3x2x2:norm1.0",
     "avg_pool:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     "avg_pool_backward:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
+    "conv_bwd_weights:f32:n2c4o8g4:i6x5:k3x2:s1x2:p1.1x0.0:d1",  # a pixel behind the last window
     # the stride of one window, the dilation of one tap, the distance of one pixel
     "conv_fwd:f32:n1c2o2g2:i1x3:k1x3:s1x5000000000:p0.0:d5000000000x1:lhs5000000000x1:NHWC,HWIO->NHWC",
     "conv_fwd:f32:n1c3o2g1:i7x6:k2x4:s1:p1.0x2.1:d1",  # "same_lower"

@@ -133,7 +133,7 @@ def _grid() -> list[Run]:
         for text, (algorithm, turns) in CUT.items()
     ]
     depthwise = [
-        Run(Case(case.problem, ("depthwise",), False), gpu)
+        Run(Case(case.problem, ("depthwise",), case.related), gpu)
         for case in grid
         if not Depthwise().refuse(case.problem, gpu)
     ]
