@@ -80,6 +80,12 @@ CUT = (
     "conv_bwd_weights:f32:n2c3o5g1:i9x11x13:k2x3x2:s1:p1.0x0.1x1.1:d1:flip",
     "conv_bwd_weights:f32:n13c9o34g1:i8x6:k3x3:s1:p0.1x1.1:d1",
     "conv_bwd_weights:f32:n2c4o3g1:i901:k3:s1:p1.1:d1",
+    "conv_fwd:f32:n1c2o4g2:i71x90:k3x3:s1:p1.1:d1:bias",
+    "conv_bwd_data:f32:n1c2o2g2:i150x95:k3x3:s2x1:p1.1:d1",
+    "conv_bwd_weights:f32:n2c2o2g2:i71x90:k3x3:s1:p1.1:d1",
+    "conv_fwd:f32:n1c1o2g1:i9001:k3:s1:p1.1:d1",
+    "conv_bwd_data:f32:n1c1o2g1:i9001:k3:s1:p1.1:d1",
+    "conv_bwd_weights:f32:n1c1o2g1:i9001:k3:s1:p1.1:d1",
     "deform_conv_fwd:f32:n2c66o2g2:i60x61:k3x3:s1:p1.1:d1:og2",
     "deform_conv_bwd_data:f32:n2c130o2g2:i3782:k9:s1:p4.4:d1:og2:mask",
 )
@@ -104,6 +110,10 @@ FOUND = (
     "avg_pool:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     "avg_pool_backward:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     "conv_bwd_weights:f32:n2c4o8g4:i6x5:k3x2:s1x2:p1.1x0.0:d1",  # a pixel behind the last window
+    "conv_bwd_data:f32:n3c4o8g4:i9x7:k3x2:s2x2:p1.1x0.0:d1",  # windows that no tap brings a pixel
+    # the stride of one tap
+    "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s1x3:p1.0x0.1:d1",
+    "conv_fwd:f32:n2c3o5g1:i9x11x7:k1x2x2:s3x1x2:p1.0x0.1x1.0:d1",
     # the stride of one window, the dilation of one tap, the distance of one pixel
     "conv_fwd:f32:n1c2o2g2:i1x3:k1x3:s1x5000000000:p0.0:d5000000000x1:lhs5000000000x1:NHWC,HWIO->NHWC",
     "conv_fwd:f32:n1c3o2g1:i7x6:k2x4:s1:p1.0x2.1:d1",  # "same_lower"
