@@ -49,6 +49,7 @@ from clconv.spec.tensor import Problem
 
 TERMS_A_FLAG = 64  # terms that one work-item of pack_filters writes and looks at
 MOST_PHASES = 64
+FEWEST_LANES = 8  # of a vector: a finished tile is written in runs of so many
 
 
 class ImplicitGemm:
@@ -63,6 +64,8 @@ class ImplicitGemm:
             return f"{self.name} solves convolutions only"
         if device.kernels == "gpu" or device.max_loop_turns is not None:
             return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
+        if device.max_vector_width < FEWEST_LANES:
+            return f"{self.name} transposes vectors of {FEWEST_LANES}, which {device} gets wrong"
         if device.local_memory_bytes < local_bytes(_tile(device, problem)):
             return f"{self.name} needs more local memory than {device} has"
         return _Job(problem, device, Limits(workspace_bytes=0)).refuse(self.name)

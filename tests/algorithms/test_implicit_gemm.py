@@ -132,6 +132,8 @@ def test_refusals(device):
     assert refuse(parse("max_pool:f32:n1c1:i4:k2:s1:p0.0:d1"), device).endswith("convolutions only")
     for changes in ({"kernels": "gpu"}, {"max_loop_turns": 65536}):
         assert "suits the caches" in refuse(dense, dataclasses.replace(device, **changes))
+    narrow = dataclasses.replace(device, max_vector_width=4)
+    assert "transposes vectors of 8" in refuse(dense, narrow)
     little = dataclasses.replace(device, local_memory_bytes=32768)
     assert "more local memory" in refuse(dense, little)
     far = parse("conv_bwd_data:f32:n1c1o1g1:i99x99:k3x3:s9:p0.0:d1")
