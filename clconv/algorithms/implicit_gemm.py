@@ -80,6 +80,8 @@ class ImplicitGemm:
 def _tile(device: Device, problem: ConvProblem) -> Tile:
     """Return the tile of gemm/gemm.cl, or half of it where one vector holds all lanes."""
     tile = tile_for(device, problem.dtype)
+    if tile.vw < FEWEST_LANES:
+        return replace(tile, nv=1, vw=FEWEST_LANES)
     return replace(tile, nv=1) if _lanes(problem) <= tile.vw else tile
 
 

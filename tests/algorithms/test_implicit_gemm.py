@@ -75,6 +75,15 @@ def test_how_a_box_is_cut_does_not_show(device, monkeypatch, cut):
     assert served >= len(whole) - 3
 
 
+@pytest.mark.parametrize("width", [1, 4, 8])
+def test_processors_with_narrow_vectors(device, width):
+    narrow = dataclasses.replace(device, simd_width_f32=width, simd_width_f64=max(width // 2, 1))
+    for problem in of(device, FORWARD + BACKWARD):
+        operands = random_operands(problem)
+        results = [solve(on, problem, "implicit_gemm", operands) for on in (narrow, device)]
+        np.testing.assert_array_equal(*results, err_msg=str(problem))
+
+
 def test_a_weight_gradient_is_continued_from_images_to_images(device):
     for problem in of(device, [text for text in BACKWARD if "weights" in text]):
         operands = random_operands(problem)

@@ -60,7 +60,13 @@ IMPLEMENTATIONS = (
     Implementation(
         "rusticl on llvmpipe", "rusticl.icd", "small", environment={"RUSTICL_ENABLE": "llvmpipe"}
     ),
-    Implementation("Oclgrind", "", "tiny", wrapper=("oclgrind", "--data-races")),
+    Implementation(
+        "Oclgrind",
+        "",
+        "tiny",
+        wrapper=("oclgrind", "--data-races"),
+        environment={"OCLGRIND_LOCAL_MEM_SIZE": "262144"},  # as CPUs have, for their kernels
+    ),
     Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=3),
 )
 
