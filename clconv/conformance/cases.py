@@ -111,6 +111,9 @@ FOUND = (
     "avg_pool_backward:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     "conv_bwd_weights:f32:n2c4o8g4:i6x5:k3x2:s1x2:p1.1x0.0:d1",  # a pixel behind the last window
     "conv_bwd_data:f32:n3c4o8g4:i9x7:k3x2:s2x2:p1.1x0.0:d1",  # windows that no tap brings a pixel
+    # every pixel is a window, or nearly
+    "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p1.-1:d1",
+    "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.2x0.1:d1",
     # the stride of one tap
     "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s1x3:p1.0x0.1:d1",
     "conv_fwd:f32:n2c3o5g1:i9x11x7:k1x2x2:s3x1x2:p1.0x0.1x1.0:d1",
