@@ -72,6 +72,7 @@ CUT = (
     "conv_bwd_data:f32:n2c34o4g2:i99x98:k5x5:s1:p2.2:d1:flip",
     "conv_bwd_data:f32:n5c4o4g1:i99x98:k5x5:s1:p2.2:d1",
     "conv_bwd_weights:f32:n2c18o4g2:i99x98:k5x5:s1:p2.2:d1:flip",
+    "conv_bwd_weights:f32:n3c2o3g1:i400x401:k1x1:s1:p0.0:d1",  # by images
     # and a box of windows: along each axis, and the batch
     "conv_fwd:f32:n2c3o5g1:i9x11x13:k2x3x2:s1:p1.0x0.1x1.1:d1:bias",
     "conv_fwd:f32:n23c9o34g1:i8x6:k3x3:s1:p0.1x1.1:d1",
@@ -111,6 +112,7 @@ FOUND = (
     "avg_pool_backward:f32:n2c2:i6x7:k3x3:s2:p0.1x1.0:d1",
     "conv_bwd_weights:f32:n2c4o8g4:i6x5:k3x2:s1x2:p1.1x0.0:d1",  # a pixel behind the last window
     "conv_bwd_data:f32:n3c4o8g4:i9x7:k3x2:s2x2:p1.1x0.0:d1",  # windows that no tap brings a pixel
+    "conv_bwd_data:f32:n2c70o3g1:i6x4:k2x3:s1:p1.1:d1",  # filters that are not finite, far behind
     # every pixel is a window, or nearly
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p1.-1:d1",
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.2x0.1:d1",
