@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from clconv.algorithms.axes import (
     Axis,
@@ -28,6 +29,8 @@ from clconv.spec.problem import ConvProblem
 
 STAGED_BYTES = 24 * 1024  # of image and filters: half of a first-level cache
 MOST_PHASES = 16
+# Compiled as straight code, and summed in private memory: more, and a build takes seconds.
+MOST_TAPS_A_ROW, MOST_TAPS = 64, 1024
 UNROLLED_TAPS = 9
 BLOCK = 4  # rows of windows at once
 LANES = {4: "int", 8: "long"}
@@ -57,13 +60,13 @@ class Staged:
         p, device = self.problem, self.device
         if device.kernels == "gpu" or device.max_loop_turns is not None:
             return False
+        if p.geometry.kernel[-1] > MOST_TAPS_A_ROW or p.geometry.taps > MOST_TAPS:
+            return False
         if device.local_memory_bytes < 2 * STAGED_BYTES:
             return False
         if p.direction != "backward_data":
             return self.box(forward_axes(p), 1) is not None
-        count = 1
-        for axis in axes_of(p):
-            count *= min(axis.stride, axis.size)
+        count = prod(min(axis.stride, axis.size) for axis in axes_of(p))
         return count <= MOST_PHASES and all(
             self.box(axes, p.group_outputs) is not None for axes in phases(p)
         )

@@ -13,7 +13,7 @@ import pyopencl as cl
 
 from clconv.algorithms.selfcheck import checked_plan
 from clconv.errors import GeometryError
-from clconv.ops.arrays import Array, is_device_array, is_plain, numpy_dtype
+from clconv.ops.arrays import Array, is_device_array, is_plain, numpy_dtype, plain
 from clconv.ops.host import over_host_memory, show_to_host
 from clconv.ops.settings import accuracy_of, limited
 from clconv.program.context import Context, context_of, default_context
@@ -58,13 +58,14 @@ def plan(
     own = Context(near.device, near.queue, near.opencl)  # kernels and scratch memory of its own
     stated = parse(problem) if isinstance(problem, str) else problem
     chosen = checked_plan(own, stated, algorithm, accuracy_of(accuracy))
-    need = chosen.need({*stated.operands, *stated.results}, ())
+    tensors = {*stated.operands, *stated.results}
+    need = chosen.need(tensors, () if own.device.shares_host_memory else tensors)
     if not need.fits(limited(own.room)):
         raise MemoryError(
-            f"{stated} needs {need.total_bytes} bytes beside its arrays, {need.largest_bytes} in"
-            " one buffer, which passes the limits; clconv's functions run it in pieces"
+            f"{stated} needs {need.total_bytes} bytes at once, {need.largest_bytes} in one buffer,"
+            " which passes the limits; clconv's functions run it in pieces"
         )
-    return PreparedPlan(own, chosen, own.reserve(chosen))
+    return PreparedPlan(own, chosen, {} if _is_empty(stated) else own.reserve(chosen))
 
 
 class PreparedPlan:
@@ -126,10 +127,16 @@ class PreparedPlan:
             raise TypeError(f"{self.problem} takes {wanted}; got {len(arrays)} arrays")
         on_device = is_device_array(arrays[0]) if arrays else is_device_array(out)
         given = dict(zip(self._operands, arrays, strict=True))
+        for name, array in given.items():
+            _check(name, array, self._operands[name], on_device)
         results = self._outputs(out, arrays, on_device)
-        with self._lock:
-            run = self._on_queue if on_device else self._on_host
-            run(given, results)
+        if _is_empty(self.problem):  # no images, or gradients of no terms
+            for array in results.values():
+                array.fill(0)
+        else:
+            with self._lock:
+                run = self._on_queue if on_device else self._on_host
+                run(given, results)
         done = tuple(results.values())
         return done[0] if len(done) == 1 else done
 
@@ -147,7 +154,7 @@ class PreparedPlan:
         _check("w", w, self._operands["w"], is_device_array(w))
         context = Context(self._context.device, self._context.queue, self._context.opencl)
         first, rest = self.plan.split("w")
-        scratch = context.reserve(self.plan)
+        scratch = {} if _is_empty(self.problem) else context.reserve(self.plan)
         copy = cl.Buffer(context.opencl, cl.mem_flags.READ_WRITE, w.nbytes)
         if is_device_array(w):
             w.finish()
@@ -155,8 +162,8 @@ class PreparedPlan:
                 context.queue, copy, w.base_data, src_offset=w.offset, byte_count=w.nbytes
             )
         else:
-            cl.enqueue_copy(context.queue, copy, np.ascontiguousarray(w).reshape(-1).view(np.uint8))
-        if first.launches:
+            cl.enqueue_copy(context.queue, copy, plain(w).reshape(-1).view(np.uint8))
+        if first.launches and scratch:
             context.run(context.bind(first), {"w": copy}, (), scratch)
         context.queue.finish()
         return PreparedPlan(context, rest, scratch, {**self._given, "w": copy})
@@ -193,29 +200,24 @@ class PreparedPlan:
 
     def _on_host(self, arrays: Mapping[str, Array], results: Mapping[str, Array]) -> None:
         context, shared = self._context, self._context.device.shares_host_memory
-        plain = {}
-        for name, array in arrays.items():
-            _check(name, array, self._operands[name], on_device=False)
-            plain[name] = array if is_plain(array) else np.ascontiguousarray(array)
+        operands = {name: plain(array) for name, array in arrays.items()}
         if shared:
-            buffers = {n: over_host_memory(context, a) for n, a in {**plain, **results}.items()}
+            buffers = {n: over_host_memory(context, a) for n, a in {**operands, **results}.items()}
             context.run(self._bound, {**buffers, **self._given}, (), self._scratch)
             for name, array in results.items():
                 show_to_host(context.queue, buffers[name], array)
             return
         flags, reads = cl.mem_flags, getattr(self.problem, "beta", 0) != 0
         buffers = {}
-        for name, array in {**plain, **results}.items():
+        for name, array in {**operands, **results}.items():
             buffers[name] = cl.Buffer(context.opencl, flags.READ_WRITE, array.nbytes)
-            if name in plain or reads:
+            if name in operands or reads:
                 cl.enqueue_copy(context.queue, buffers[name], array.reshape(-1).view(np.uint8))
         context.run(self._bound, {**buffers, **self._given}, (), self._scratch)
         for name, array in results.items():
             cl.enqueue_copy(context.queue, array.reshape(-1).view(np.uint8), buffers[name])
 
     def _on_queue(self, arrays: Mapping[str, Array], results: Mapping[str, Array]) -> None:
-        for name, array in arrays.items():
-            _check(name, array, self._operands[name], on_device=True)
         everything = {**arrays, **results}
         for name, array in everything.items():
             if array.queue is None or array.queue.context != self._context.opencl:
@@ -233,6 +235,10 @@ class PreparedPlan:
     @property
     def _queue(self) -> cl.CommandQueue:
         return self._context.queue
+
+
+def _is_empty(problem: Problem) -> bool:
+    return any(0 in tensor.shape for tensor in problem.operands.values())
 
 
 def _check(name: str, array: Any, tensor: Tensor, on_device: bool) -> None:

@@ -15,8 +15,8 @@
  * Zeros of the padding are multiplied, as the definition has it; a data gradient leaves them out,
  * which shows where a filter is infinite or NaN, and is mended there (mend.cl).
  *
- * Launch  global (boxes, panels/`taken`, groups) and (rows of tiles, panels, groups), local
- *         (1, 1, 1).
+ * Launch  global (boxes, panels/`taken`, groups), and for weights (ceil(C*taps/`share`),
+ *         panels/`taken`, groups); local (1, 1, 1).
  * Macros  REAL, VW: common/types.clh. MR, NV: tile.clh. ACTIVATION, ACCUMULATE: common/epilogue.clh.
  *         STAGED, ROWS, TILES: elements of the staged box, of its table of rows, tiles of a
  *         work-item.
@@ -118,7 +118,7 @@ LONE_KERNEL void implicit_images(
     const int taps = volume(win.filter), panels = (O + NR - 1)/NR;
 
     /* Windows [first, first + count) of images [n0, n0 + images). */
-    int id = get_global_id(0);
+    const int id = get_global_id(0);
     const Place boxes = {(OD + box_d - 1)/box_d, (OH + box_h - 1)/box_h, (OW + box_w - 1)/box_w};
     const Place nth = place_of(id % volume(boxes), boxes);
     const int n0 = id/volume(boxes)*box_n, images = min(box_n, batch - n0);
@@ -165,12 +165,13 @@ LONE_KERNEL void implicit_images(
                 } else {
                     LOAD_SUMS(acc, kept);
                 }
-                    multiply(acc, image, rows, columns + t*MR, b, channels*taps);
+                multiply(acc, image, rows, columns + t*MR, b, channels*taps);
                 if (c + chunk < C) {
                     STORE_SUMS(acc, kept);
-                } else
+                } else {
                     write_tile(acc, y + panel*NR*volume(result_size), results + t*MR,
                                min(MR, windows - t*MR), lanes, volume(result_size), beta);
+                }
             }
         }
     }

@@ -111,3 +111,11 @@ def test_long_rows_are_cut(device):
     rows, columns = Staged(problem, device).box(forward_axes(problem), 1)
     assert rows == 1
     assert 1000 < columns < 10000
+
+
+@pytest.mark.parametrize("kernel", ["i999:k65:", "i80x80:k33x33:"])
+def test_long_filters_are_left_to_the_other_kernels(device, kernel):
+    """Their taps would be straight code."""
+    problem = parse(f"conv_fwd:f32:n1c2o2g2:{kernel}s1:p0.0:d1")
+    (launch,) = select(problem, device, "depthwise").launches
+    assert launch.source == "depthwise/depthwise.cl"

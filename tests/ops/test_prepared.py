@@ -105,6 +105,40 @@ def test_beta_reads_the_result(device):
     np.testing.assert_array_equal(plan(x, w, out=out), expected)
 
 
+@pytest.mark.parametrize("change", [">f4", "F", "unaligned"])
+def test_operands_may_lie_in_memory_as_they_like(device, change):
+    plan = clconv.plan("conv_fwd:f32:n1c2o3g1:i5x6:k3x3:s1:p1.1:d1", device=device)
+    x, w = operands_of(plan.problem)
+    expected = plan(x, w)
+
+    def changed(array):
+        if change == ">f4":
+            return array.astype(">f4")
+        if change == "F":
+            return np.asfortranarray(array)
+        memory = np.zeros(array.nbytes + 1, np.uint8)[1:].view(np.float32)
+        memory = memory.reshape(array.shape)
+        memory[...] = array
+        return memory
+
+    np.testing.assert_array_equal(plan(changed(x), changed(w)), expected)
+    np.testing.assert_array_equal(plan.prepare_weights(changed(w))(changed(x)), expected)
+    out = np.empty(expected.shape, ">f4")
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        plan(x, w, out=out)
+
+
+def test_no_images(device):
+    text = "n0c2o3g1:i5x6:k3x3:s1:p1.1:d1"
+    plan = clconv.plan(f"conv_fwd:f32:{text}", device=device)
+    x, w = operands_of(plan.problem)
+    assert plan(x, w).shape == (0, 3, 5, 6)
+    assert plan.prepare_weights(w)(x).shape == (0, 3, 5, 6)
+    gradient = clconv.plan(f"conv_bwd_weights:f32:{text}", device=device)
+    dw = gradient(*operands_of(gradient.problem))
+    np.testing.assert_array_equal(dw, np.zeros((3, 2, 3, 3), np.float32))
+
+
 def test_threads_take_turns(device):
     plan = clconv.plan(TEXTS[0], device=device)
     arrays = operands_of(plan.problem)
