@@ -117,6 +117,7 @@ FOUND = (
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.2x0.1:d1",
     # the stride of one tap
     "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s1x3:p1.0x0.1:d1",
+    "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s3x1:p1.0x0.1:d1",
     "conv_fwd:f32:n2c3o5g1:i9x11x7:k1x2x2:s3x1x2:p1.0x0.1x1.0:d1",
     # the stride of one window, the dilation of one tap, the distance of one pixel
     "conv_fwd:f32:n1c2o2g2:i1x3:k1x3:s1x5000000000:p0.0:d5000000000x1:lhs5000000000x1:NHWC,HWIO->NHWC",

@@ -22,6 +22,8 @@ CUT = {
     "conv_bwd_weights:f32:n2c3o4g1:i23x24:k3x3:s1:p1.1:d1": ("im2col_gemm", 5000),
     "deform_conv_bwd_data:f32:n2c4o6g2:i29x28:k3x2:s1x2:p1.0x0.1:d1:og2:mask": ("auto", 30000),
 }
+# What is cut for a device that allocates few bytes at once, likewise.
+SMALL = {"conv_bwd_weights:f32:n3c2o3g1:i9x8:k3x3:s1:p1.1:d1": ("implicit_gemm", 2**14)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def _grid() -> list[Run]:
     """Return the quick grid, and behind it what a CPU without quirks has no use for.
 
     That is sums that are cut for a driver that ends long loops, as all of the grid is on such a
-    one, and depthwise convolution by the kernels of a GPU.
+    one, or for little memory, and depthwise convolution by the kernels of a GPU.
     """
     from clconv.algorithms.depthwise import Depthwise
     from clconv.algorithms.registry import algorithm_names
@@ -132,12 +134,20 @@ def _grid() -> list[Run]:
         Run(Case(parse(text), (algorithm,), False), replace(device, max_loop_turns=turns), False)
         for text, (algorithm, turns) in CUT.items()
     ]
+    small = [
+        Run(
+            Case(parse(text), (algorithm,), False),
+            replace(device, max_allocation_bytes=most),
+            False,
+        )
+        for text, (algorithm, most) in SMALL.items()
+    ]
     depthwise = [
         Run(Case(case.problem, ("depthwise",), case.related), gpu)
         for case in grid
         if not Depthwise().refuse(case.problem, gpu)
     ]
-    return [*(Run(case, device) for case in grid), *cut, *depthwise]
+    return [*(Run(case, device) for case in grid), *cut, *small, *depthwise]
 
 
 def trace(task: dict[str, Any]) -> dict[str, Any]:
