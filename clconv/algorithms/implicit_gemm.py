@@ -40,6 +40,7 @@ from clconv.algorithms.implicit_boxes import (
     local_bytes,
     staged_elements,
 )
+from clconv.algorithms.implicit_tiled import refuse_tiled, tiled_plan
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Launches, Plan, loop, round_up
 from clconv.spec.dtypes import dtype_named
@@ -62,8 +63,10 @@ class ImplicitGemm:
         """Only convolutions on CPU devices, whose boxes and packed operands have room."""
         if not isinstance(problem, ConvProblem):
             return f"{self.name} solves convolutions only"
-        if device.kernels == "gpu" or device.max_loop_turns is not None:
-            return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
+        if device.kernels == "gpu":
+            return refuse_tiled(problem, device, self.name)
+        if device.max_loop_turns is not None:
+            return f"{self.name} stages boxes in long loops, which {device} ends"
         if device.max_vector_width < FEWEST_LANES:
             return f"{self.name} transposes vectors of {FEWEST_LANES}, which {device} gets wrong"
         if device.local_memory_bytes < local_bytes(_tile(device, problem)):
@@ -73,6 +76,8 @@ class ImplicitGemm:
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return the launches: filters or the incoming adjoint are packed, then multiplied."""
         assert isinstance(problem, ConvProblem)
+        if device.kernels == "gpu":
+            return tiled_plan(problem, device, self.name)
         job = _Job(problem, device, limits)
         return Plan(problem, self.name, Launches(job.launches), job.workspace())
 

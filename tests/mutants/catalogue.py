@@ -34,6 +34,8 @@ NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothin
 NOT_SHAPES |= {"_in_turn"}
 # How much depthwise_staged takes at once, and where: tests/algorithms/test_depthwise_staged.py.
 NOT_SHAPES |= {"serves", "box", "staged"}
+# Which tile implicit_tiled takes: tests/algorithms/test_implicit_tiled.py.
+NOT_SHAPES |= {"tile_of", "local_bytes", "refuse_tiled", "_reach"}
 # What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
 TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 7

@@ -119,9 +119,10 @@ def _grid() -> list[Run]:
     """Return the quick grid, and behind it what a CPU without quirks has no use for.
 
     That is sums that are cut for a driver that ends long loops, as all of the grid is on such a
-    one, or for little memory, and depthwise convolution by the kernels of a GPU.
+    one, or for little memory, and convolution by the kernels of a GPU.
     """
     from clconv.algorithms.depthwise import Depthwise
+    from clconv.algorithms.implicit_gemm import ImplicitGemm
     from clconv.algorithms.registry import algorithm_names
     from clconv.conformance.cases import Case, list_cases
     from clconv.program.device import select_device
@@ -142,12 +143,13 @@ def _grid() -> list[Run]:
         )
         for text, (algorithm, most) in SMALL.items()
     ]
-    depthwise = [
-        Run(Case(case.problem, ("depthwise",), case.related), gpu)
+    of_gpu = [
+        Run(Case(case.problem, (algorithm.name,), case.related), gpu)
+        for algorithm in (Depthwise(), ImplicitGemm())
         for case in grid
-        if not Depthwise().refuse(case.problem, gpu)
+        if not algorithm.refuse(case.problem, gpu)
     ]
-    return [*(Run(case, device) for case in grid), *cut, *small, *depthwise]
+    return [*(Run(case, device) for case in grid), *cut, *small, *of_gpu]
 
 
 def trace(task: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def test_plans_give_the_bits_of_the_functions(device, text, algorithm):
         for _ in range(2):
             np.testing.assert_array_equal(prepared(*arrays), expected)
         assert prepared.workspace_bytes >= plan.workspace_bytes + w.nbytes
-        if algorithm == "implicit_gemm":
+        if algorithm == "implicit_gemm" and device.kernels == "cpu":
             assert len(prepared.plan.launches) < len(plan.plan.launches)
 
 
