@@ -23,6 +23,7 @@ from clconv.algorithms.trust import (
     rearrange_family,
     refuse_faulty,
 )
+from clconv.algorithms.winograd import Winograd
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.plan import Plan
@@ -34,6 +35,8 @@ from clconv.spec.tensor import Problem
 # "auto" takes the first that does not refuse, but see `_in_turn`; direct comes last and takes every
 # convolution.
 CONVOLUTIONS: tuple[Algorithm, ...] = (
+    Winograd(4),
+    Winograd(2),
     Depthwise(),
     ImplicitGemm(),
     Im2colGemm(),
@@ -42,9 +45,18 @@ CONVOLUTIONS: tuple[Algorithm, ...] = (
 ALGORITHMS: tuple[Algorithm, ...] = (*CONVOLUTIONS, Im2col(), Pool(), LpPool(), BiasGradient())
 
 
-def algorithm_names() -> tuple[str, ...]:
-    """Return what the convolutions take as `algorithm`, "auto" aside."""
-    return tuple(algorithm.name for algorithm in CONVOLUTIONS)
+def algorithm_names(accuracy: str = FAST) -> tuple[str, ...]:
+    """Return what the convolutions take as `algorithm`, "auto" aside: strict ones, or all."""
+    return tuple(entry.name for entry in CONVOLUTIONS if accuracy in (FAST, entry.accuracy))
+
+
+def grid_of(name: str) -> int:
+    """Return the multiples, along space, at which pieces of a result have to begin.
+
+    A Winograd tile is computed as a whole: other tiles, other bits.
+    """
+    tiled = {each.name: each.m for each in CONVOLUTIONS if isinstance(each, Winograd)}
+    return tiled.get(name, 1)
 
 
 def select(
@@ -104,16 +116,20 @@ def select(
 def _in_turn(entries: list[Algorithm], problem: Problem) -> list[Algorithm]:
     """Return the order in which "auto" asks.
 
-    depthwise goes through a channel once for each of its outputs; with a few of them, implicit_gemm
-    is ahead, which fills a vector with them: measured 0.39 ms against 4.2 for 1 channel to 64.
+    Winograd's tiles come first where they are the fewest products, and not at all where there are
+    so few channels that their transforms take longer. depthwise goes through a channel once for
+    each of its outputs; with a few of them, implicit_gemm is ahead, which fills a vector with them:
+    measured 0.39 ms against 4.2 for 1 channel to 64.
     """
+    tiled = [entry for entry in entries if isinstance(entry, Winograd) and entry.pays(problem)]
+    order = [entry for entry in entries if not isinstance(entry, Winograd)]
     if not isinstance(problem, ConvProblem) or problem.group_outputs <= 2:
-        return entries
-    late = [entry for entry in entries if isinstance(entry, Depthwise)]
-    order = [entry for entry in entries if not isinstance(entry, Depthwise)]
+        return [*tiled, *order]
+    late = [entry for entry in order if isinstance(entry, Depthwise)]
+    order = [entry for entry in order if not isinstance(entry, Depthwise)]
     first = [isinstance(entry, ImplicitGemm) for entry in order]
     behind = first.index(True) + 1 if any(first) else 0
-    return [*order[:behind], *late, *order[behind:]]
+    return [*tiled, *order[:behind], *late, *order[behind:]]
 
 
 def _named(name: str) -> Algorithm:

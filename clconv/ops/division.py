@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from clconv.algorithms.base import Limits, default_limits
-from clconv.algorithms.registry import algorithm_names, select
+from clconv.algorithms.registry import algorithm_names, grid_of, select
 from clconv.errors import UnsupportedError
 from clconv.program.device import Device
 from clconv.program.memory import Memory
-from clconv.program.plan import Plan
-from clconv.spec.pieces import Place, cut_axes, is_contiguous, pieces, samples
+from clconv.program.plan import Plan, round_up
+from clconv.spec.pieces import SPACE, Place, cut_axes, is_contiguous, pieces, samples
 from clconv.spec.tensor import Problem
 
 SHARED, COPIED, ON_DEVICE = "shared", "copied", "on the device"
@@ -156,10 +156,15 @@ class _Divider:
         attempts = [[name] for name in names] + [names[:count] for count in range(2, len(axes) + 1)]
         for aim in (self.room.total_bytes // CHUNK_SHARES[1], 0):
             for cut in attempts:
-                sizes = dict.fromkeys(cut, 1)
+                sizes = {name: self._unit(name, axes[name]) for name in cut}
                 if self._fit(problem, placement, sizes, aim):
                     return self._grown(problem, placement, sizes, axes, aim)
-        return dict.fromkeys(names, 1)  # and these may have axes of their own
+        # And these may have axes of their own.
+        return {name: self._unit(name, axes[name]) for name in names}
+
+    def _unit(self, name: str, size: int) -> int:
+        """Return what pieces have to be multiples of along an axis."""
+        return min(grid_of(self.algorithm), size) if name in SPACE else 1
 
     def _grown(
         self,
@@ -178,7 +183,8 @@ class _Divider:
                     sizes, grows = larger, True
         # As many pieces, of sizes that differ little.
         counts = {name: -(-axes[name] // size) for name, size in sizes.items()}
-        return {name: -(-axes[name] // count) for name, count in counts.items()}
+        even = {name: -(-axes[name] // count) for name, count in counts.items()}
+        return {name: round_up(size, self._unit(name, size)) for name, size in even.items()}
 
     def _fit(
         self, problem: Problem, placement: Placement, sizes: Mapping[str, int], aim: int

@@ -140,7 +140,7 @@ def test_launches_state_no_fewer_turns_than_there_are(device, text, kernels):
     context, problem = default_context(device), parse(text)
     if "Intel" not in device.platform:
         pytest.skip(f"{device}: no global variables, as far as this test knows")
-    algorithms = clconv.algorithm_names() if text.startswith("conv_") else ("auto",)
+    algorithms = clconv.algorithm_names("strict") if text.startswith("conv_") else ("auto",)
     for algorithm in algorithms:
         try:
             plan = select(problem, device, algorithm if "bias" not in text[:13] else "auto")

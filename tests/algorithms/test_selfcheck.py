@@ -85,7 +85,8 @@ def all_families(device):
                 problems = [case.problem for case in cases_of(family)]
             except (ValueError, UnsupportedError):
                 continue  # not defined in that type
-            whole = code.startswith("i") and operator.startswith(("deform", "lp_"))
+            real = operator.startswith(("deform", "lp_")) or algorithm.startswith("winograd")
+            whole = code.startswith("i") and real
             stored_only = code in ("f16", "bf16") and algorithm != "rearrange"
             if problems and not whole and not stored_only and (device.fp64 or code != "f64"):
                 yield family

@@ -144,7 +144,7 @@ def _grid() -> list[Run]:
         for text, (algorithm, most) in SMALL.items()
     ]
     of_gpu = [
-        Run(Case(case.problem, (algorithm.name,), case.related), gpu)
+        Run(Case(case.problem, (algorithm.name,), False), gpu)
         for algorithm in (Depthwise(), ImplicitGemm())
         for case in grid
         if not algorithm.refuse(case.problem, gpu)

@@ -1,0 +1,246 @@
+"""winograd: 3x3 convolution of stride 1 by Winograd's F(4, 3) and F(2, 3), for CPU devices.
+
+A tile of M x M outputs takes (M + 2)^2 products instead of 9 M^2: a quarter of them for M = 4, four
+ninths for M = 2. Tiles of all images stand in one line, and panels of neighbours in it fill
+vectors, so that no size of an image wastes lanes.
+
+    U = G g G^T        once for each filter         filters.cl
+    V = B^T d B        once for each tile           images.cl
+    Y = A^T [U . V] A  summed over channels         products.cl
+
+V is never whole in memory: panels are transformed and multiplied a chunk at a time, which stays in
+the cache between the two launches. A data gradient is a forward product of dY with the reversed
+filters, channels exchanged, and padding 2 - low.
+
+Errors spread over a tile; reference/bounds_winograd.py bounds them.
+
+Source: Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from clconv.algorithms.base import FAST, Limits
+from clconv.algorithms.element import real_macros
+from clconv.algorithms.epilogue import beta_of, epilogue_macros
+from clconv.algorithms.gemm import Tile, panels, tile_for
+from clconv.algorithms.gemm_jobs import chunks
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Launches, Plan, loop
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.geometry import INDEX_LIMIT
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
+
+SIZES = (4, 2)
+FEWEST_CHANNELS = 16  # in and out: with fewer, transforms take as long as the products save
+FEWEST_LANES = 8  # of a vector: filters of a block fill one
+CHANNELS = 16  # that one work-item of filters.cl or images.cl transforms
+CHUNK_BYTES = 4 * 2**20  # of V: what the cores' caches hold between the launches
+
+
+class Winograd:
+    """F(m, 3) along both axes; see the module."""
+
+    accuracy = FAST
+
+    def __init__(self, m: int) -> None:
+        self.m = m
+        self.name = f"winograd_f{m}"
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only 3x3 filters on images, forward and backward, on CPU devices."""
+        if not isinstance(problem, ConvProblem):
+            return f"{self.name} solves convolutions only"
+        if device.kernels == "gpu" or device.max_loop_turns is not None:
+            return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
+        if device.max_vector_width < FEWEST_LANES:
+            return f"{self.name} takes apart vectors of {FEWEST_LANES}, which {device} gets wrong"
+        return self._refuse_shape(problem) or _Job(problem, device, self.m).refuse(self.name)
+
+    def _refuse_shape(self, problem: ConvProblem) -> str | None:
+        geometry = problem.geometry
+        if problem.direction == "backward_weights" or dtype_named(problem.dtype).kind != "f":
+            return f"{self.name} makes results and gradients of data, of floating-point numbers"
+        if geometry.kernel != (3, 3) or {*geometry.stride, *geometry.dilation} != {1}:
+            return f"{self.name} takes 3x3 filters of stride and dilation 1 only"
+        return None
+
+    def pays(self, problem: Problem) -> bool:
+        """Whether fewer products than any other way takes are worth the transforms."""
+        if not isinstance(problem, ConvProblem):
+            return False
+        least = min(SIZES, key=lambda m: prod(tiles_of(problem, m)) * (m + 2) ** 2)
+        channels = min(problem.group_channels, problem.group_outputs)
+        return self.m == least and channels >= FEWEST_CHANNELS
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return the launches: filters, then images and products, a chunk of panels at a time."""
+        assert isinstance(problem, ConvProblem)
+        job = _Job(problem, device, self.m)
+        return Plan(problem, self.name, Launches(job.launches), job.workspace())
+
+
+def result_of(problem: ConvProblem) -> tuple[int, ...]:
+    """Return the spatial shape of what comes out."""
+    geometry = problem.geometry
+    return geometry.input if problem.direction == "backward_data" else geometry.output
+
+
+def tiles_of(problem: ConvProblem, m: int) -> tuple[int, ...]:
+    """Return the tiles along each axis that cover a result."""
+    return tuple(panels(size, m) for size in result_of(problem))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One problem on one device."""
+
+    problem: ConvProblem
+    device: Device
+    m: int  # outputs of a tile along an axis
+
+    @property
+    def backward(self) -> bool:
+        return self.problem.direction == "backward_data"
+
+    @property
+    def tile(self) -> Tile:
+        """The register tile of gemm/gemm.cl, whose rows are output channels."""
+        tile = tile_for(self.device, self.problem.dtype)
+        return tile if tile.vw >= FEWEST_LANES else Tile(tile.mr, 1, FEWEST_LANES)
+
+    @property
+    def itemsize_bytes(self) -> int:
+        return dtype_named(self.problem.dtype).itemsize_bytes
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        """Height and width of what is transformed."""
+        geometry = self.problem.geometry
+        return geometry.output if self.backward else geometry.input
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of a group that come in, and that go out."""
+        p = self.problem
+        sizes = (p.group_channels, p.group_outputs)
+        return sizes[::-1] if self.backward else sizes
+
+    @property
+    def low(self) -> tuple[int, ...]:
+        """Pixels of padding before the first one, along both axes."""
+        lows = tuple(low for low, _ in self.problem.geometry.padding)
+        return tuple(2 - low for low in lows) if self.backward else lows
+
+    @property
+    def panels(self) -> int:
+        return panels(self.problem.batch * prod(tiles_of(self.problem, self.m)), self.tile.nr)
+
+    @property
+    def panel_bytes(self) -> int:
+        """Bytes of V for one panel."""
+        factors = (self.m + 2) ** 2
+        return self.problem.groups * factors * self.channels[0] * self.tile.nr * self.itemsize_bytes
+
+    @property
+    def chunk(self) -> int:
+        """Panels that are transformed and multiplied at a time: even, two a core at least."""
+        fit = max(CHUNK_BYTES // self.panel_bytes, 2 * self.device.compute_units)
+        return panels(self.panels, panels(self.panels, fit)) if self.panels else 1
+
+    def workspace(self) -> dict[str, int]:
+        """Return the bytes of U and of a chunk of V."""
+        incoming, outgoing = self.channels
+        blocks = panels(outgoing, self.tile.mr)
+        filters = self.problem.groups * (self.m + 2) ** 2 * incoming * blocks * self.tile.mr
+        return {"u": filters * self.itemsize_bytes, "v": self.chunk * self.panel_bytes}
+
+    def refuse(self, name: str) -> str | None:
+        """Say what has no room."""
+        local = (self.m + 2) ** 2 * self.tile.mr * self.tile.nr * self.itemsize_bytes
+        if self.device.local_memory_bytes < 2 * local:
+            return f"{name} needs more local memory than {self.device} has"
+        for buffer, needed in self.workspace().items():
+            if needed > self.device.max_allocation_bytes:
+                return f"{name} needs {needed} bytes for {buffer}; {self.device} has less"
+        reach = max(self.panels * self.tile.nr, *self.image, *map(abs, self.low))
+        if 4 * reach >= INDEX_LIMIT:
+            return f"{name} counts pixels of all tiles; {self.problem} has 2**31 or more"
+        return None
+
+    def launches(self) -> Iterator[Launch]:
+        yield self.filters_launch()
+        for first, count in chunks(self.panels, self.chunk):
+            yield self.images_launch(first, count)
+            yield self.products_launch(first, count)
+
+    def macros(self) -> dict[str, int | str]:
+        tile = self.tile
+        return {**real_macros(self.problem.dtype), "VW": tile.vw, "M": self.m}
+
+    def filters_launch(self) -> Launch:
+        p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
+        outer, inner = 9 * p.group_channels, 9
+        return Launch(
+            source="winograd/filters.cl",
+            kernel="filters",
+            macros={**self.macros(), "VW": FEWEST_LANES, "MR": tile.mr, "CHANNELS": CHANNELS},
+            global_size=(panels(outgoing, tile.mr), panels(incoming, CHANNELS), p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *("w", "u", outgoing, incoming),
+                *((inner, outer) if self.backward else (outer, inner)),
+                int(p.flip != self.backward),
+            ),
+            turns=_turns(CHANNELS, tile),
+            prepares="w",
+        )
+
+    def images_launch(self, first: int, count: int) -> Launch:
+        """Transform the tiles of panels [first, first + count)."""
+        p, tile, (incoming, _) = self.problem, self.tile, self.channels
+        return Launch(
+            source="winograd/images.cl",
+            kernel="images",
+            macros={**self.macros(), "NV": tile.nv, "CHANNELS": CHANNELS},
+            global_size=(count, panels(incoming, CHANNELS), p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *("dy" if self.backward else "x", "v", first, p.batch, incoming),
+                *self.image,
+                *self.low,
+                *tiles_of(p, self.m),
+            ),
+            turns=_turns(CHANNELS, tile),
+        )
+
+    def products_launch(self, first: int, count: int) -> Launch:
+        """Make the results of the same."""
+        p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
+        blocks = panels(outgoing, tile.mr)
+        # All blocks of a panel by one work-item, unless cores would wait for each other.
+        ranges = min(panels(4 * self.device.compute_units, count * p.groups), blocks)
+        result = "dx" if self.backward else "y"
+        return Launch(
+            source="winograd/products.cl",
+            kernel="products",
+            macros={**self.macros(), "MR": tile.mr, "NV": tile.nv, **epilogue_macros(p)},
+            global_size=(count, ranges, p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *("u", "v", "bias" if p.bias else result, result, first, p.batch),
+                *(incoming, outgoing, *result_of(p)),
+                *tiles_of(p, self.m),
+                *(blocks, panels(blocks, ranges), int(p.bias), beta_of(p)),
+            ),
+            turns=_turns(incoming, tile) * blocks,
+        )
+
+
+def _turns(channels: int, tile: Tile) -> int:
+    """Return an upper bound: this algorithm refuses devices that count."""
+    return 64 * loop(channels, loop(tile.mr * tile.nr, 64))

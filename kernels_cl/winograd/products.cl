@@ -1,0 +1,139 @@
+/* products: Y = A^T [U . V] A, summed over channels, for a chunk of panels of tiles.
+ *
+ *   u[group, block, (i, j), c, l], v[panel, group, (i, j), c, lane]: see filters.cl and images.cl
+ *
+ * For each block of MR output channels a work-item makes the ALPHA^2 products of MR x NR sums, keeps
+ * them in local memory, transforms them, puts the outputs of neighbouring tiles side by side and
+ * copies rows out, with y = activation(A^T [...] A + bias + beta*y).
+ *
+ * Launch  global (panels of the chunk, ceil(blocks/`taken`), groups), local (1, 1, 1).
+ * Macros  REAL, VW: common/types.clh. M: transforms.clh. MR, NV: of a register tile; NR = NV*VW.
+ *         ACTIVATION, ACCUMULATE: common/epilogue.clh.
+ */
+#define NR (NV*VW)
+#include "common/lone.clh"
+#include "common/types.clh"
+#include "common/epilogue.clh"
+#include "common/rows.clh"
+#include "winograd/transforms.clh"
+#include "winograd/tiles.clh"
+
+/* The inverse of take_apart in images.cl: line[M*l + j] is lane l of p[j]. */
+static inline void put_together(local REAL *line, const VEC p[M])
+{
+#if M == 4
+    VEC even_lo, even_hi, odd_lo, odd_hi, v;
+    even_lo.even = p[0].lo;
+    even_lo.odd = p[2].lo;
+    even_hi.even = p[0].hi;
+    even_hi.odd = p[2].hi;
+    odd_lo.even = p[1].lo;
+    odd_lo.odd = p[3].lo;
+    odd_hi.even = p[1].hi;
+    odd_hi.odd = p[3].hi;
+    v.even = even_lo.lo;
+    v.odd = odd_lo.lo;
+    STORE_VEC(v, line);
+    v.even = even_lo.hi;
+    v.odd = odd_lo.hi;
+    STORE_VEC(v, line + VW);
+    v.even = even_hi.lo;
+    v.odd = odd_hi.lo;
+    STORE_VEC(v, line + 2*VW);
+    v.even = even_hi.hi;
+    v.odd = odd_hi.hi;
+    STORE_VEC(v, line + 3*VW);
+#else
+    VEC v;
+    v.even = p[0].lo;
+    v.odd = p[1].lo;
+    STORE_VEC(v, line);
+    v.even = p[0].hi;
+    v.odd = p[1].hi;
+    STORE_VEC(v, line + VW);
+#endif
+}
+
+LONE_KERNEL void products(global const REAL *u, global const REAL *v, global const REAL *bias,
+                          global REAL *y, int first_panel, int batch, int C, int O, int H, int W,
+                          int tile_rows, int tile_columns, int blocks, int taken, int has_bias,
+                          REAL beta)
+{
+    local REAL sums[ALPHA*ALPHA][MR*NR], outputs[M][M*NR + VW];
+    const int panel = get_global_id(0), g = get_global_id(2), groups = get_global_size(2);
+    const int block0 = get_global_id(1)*taken, block1 = min(block0 + taken, blocks);
+    const int tiles = batch*tile_rows*tile_columns, first = (first_panel + panel)*NR;
+    v += ((size_t)panel*groups + g)*ALPHA*ALPHA*C*NR;
+    u += (size_t)g*blocks*ALPHA*ALPHA*C*MR;
+
+    for (int block = block0; block < block1; block++) {
+        for (int e = 0; e < ALPHA*ALPHA; e++) {
+            global const REAL *a = u + ((size_t)block*ALPHA*ALPHA + e)*C*MR;
+            global const REAL *b = v + (size_t)e*C*NR;
+            VEC acc[MR][NV];
+#pragma unroll
+            for (int i = 0; i < MR; i++)
+#pragma unroll
+                for (int k = 0; k < NV; k++)
+                    acc[i][k] = (VEC)(0);
+            for (int c = 0; c < C; c++) {
+                VEC bv[NV];
+#pragma unroll
+                for (int k = 0; k < NV; k++)
+                    bv[k] = LOAD_VEC(b + k*VW);
+#pragma unroll
+                for (int i = 0; i < MR; i++) {
+                    const VEC av = (VEC)(a[i]);
+#pragma unroll
+                    for (int k = 0; k < NV; k++)
+                        acc[i][k] = fma(av, bv[k], acc[i][k]);
+                }
+                a += MR;
+                b += NR;
+            }
+#pragma unroll
+            for (int i = 0; i < MR; i++)
+#pragma unroll
+                for (int k = 0; k < NV; k++)
+                    STORE_VEC(acc[i][k], sums[e] + i*NR + k*VW);
+        }
+        for (int l = 0; l < min(MR, O - block*MR); l++) {
+            const int o = block*MR + l;
+            for (int k = 0; k < NV; k++) {
+                VEC mixed[M][ALPHA];
+#pragma unroll
+                for (int j = 0; j < ALPHA; j++) {
+                    VEC column[ALPHA];
+#pragma unroll
+                    for (int i = 0; i < ALPHA; i++)
+                        column[i] = LOAD_VEC(sums[i*ALPHA + j] + l*NR + k*VW);
+#define SUM(i) column[i]
+#define HALF(i) mixed[i][j]
+                    PRODUCTS_TO_OUTPUTS(VEC, HALF, SUM);
+                }
+#pragma unroll
+                for (int i = 0; i < M; i++) {
+                    VEC row[M];
+#define ALONG(j) mixed[i][j]
+#define OUTPUT(j) row[j]
+                    PRODUCTS_TO_OUTPUTS(VEC, OUTPUT, ALONG);
+                    put_together(outputs[i] + M*k*VW, row);
+                }
+            }
+            const VEC from = (VEC)(has_bias ? bias[g*O + o] : (REAL)0);
+            Segment s;
+            for (int lane = 0; lane < NR && first + lane < tiles; lane += s.count) {
+                s = segment_at(first, lane, tiles, tile_rows, tile_columns);
+                global REAL *to = y + ((size_t)(s.image*groups + g)*O + o)*H*W
+                                  + (size_t)M*s.row*W + M*s.column;
+                const int pixels = min(M*s.count, W - M*s.column);
+                for (int i = 0; i < min(M, H - M*s.row); i++, to += W)
+                    for (int p = 0; p < pixels; p += VW) {
+                        const VEC old = ACCUMULATE ? load_row(to, p, 1, pixels) : (VEC)(0);
+                        const VEC sum = LOAD_VEC(outputs[i] + M*lane + p) + from;
+                        store_row(FINISH(VEC, sum, old), to + p, pixels - p);
+                    }
+            }
+        }
+    }
+}
