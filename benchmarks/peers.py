@@ -1,4 +1,4 @@
-"""Other engines' convolutions, forward, float32, on two threads: what clconv is measured against.
+"""Other engines' convolutions, float32, on two threads: what clconv is measured against.
 
 Each function takes a layer and its operands and returns a call from numpy array to numpy array, or
 raises ImportError or NotImplementedError. torch is called as a function; the others are given the
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from clconv.reference.shapes import ConvShape
+from clconv.reference.shapes import ConvShape, Direction
 
 THREADS = 2
 # Threads that spin after their work would take a core from whoever is measured next.
@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 Array = np.ndarray[Any, Any]
+Tensors = tuple[Array, Array, Array]  # x, w, dy
 Call = Callable[[], Array]
 
 
@@ -47,6 +48,29 @@ def torch(shape: ConvShape, x: Array, w: Array) -> Call:
         with torch.no_grad():
             y: Array = convolve(image, filters, groups=shape.groups, **options).numpy()
         return y
+
+    return call
+
+
+def torch_gradient(shape: ConvShape, direction: Direction, tensors: Tensors) -> Call:
+    """PyTorch's gradient of a convolution with respect to its image or its weights alone."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    x, w, dy = map(torch.from_numpy, tensors)
+    low, high = _pads(shape)
+    if low != high:
+        raise NotImplementedError("torch pads both sides alike")
+    data = direction == "backward_data"
+    window = (list(shape.stride), low, list(shape.dilation), False, [0] * len(low), shape.groups)
+
+    def call() -> Array:
+        with torch.no_grad():
+            gradients = torch.ops.aten.convolution_backward(
+                dy, x, w, None, *window, [data, not data, False]
+            )
+        dx_or_dw: Array = gradients[0 if data else 1].numpy()
+        return dx_or_dw
 
     return call
 

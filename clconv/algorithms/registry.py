@@ -12,6 +12,7 @@ from clconv.algorithms.im2col import Im2col
 from clconv.algorithms.im2col_gemm import Im2colGemm
 from clconv.algorithms.implicit_gemm import ImplicitGemm
 from clconv.algorithms.loops import within_loop_limit
+from clconv.algorithms.pointwise import Pointwise
 from clconv.algorithms.pool import Pool
 from clconv.algorithms.pool_lp import LpPool
 from clconv.algorithms.quantize import quantized_plan
@@ -38,6 +39,7 @@ CONVOLUTIONS: tuple[Algorithm, ...] = (
     Winograd(4),
     Winograd(2),
     Depthwise(),
+    Pointwise(),
     ImplicitGemm(),
     Im2colGemm(),
     Direct(),

@@ -59,7 +59,8 @@ class Winograd:
             return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
         if device.max_vector_width < FEWEST_LANES:
             return f"{self.name} takes apart vectors of {FEWEST_LANES}, which {device} gets wrong"
-        return self._refuse_shape(problem) or _Job(problem, device, self.m).refuse(self.name)
+        least = _Job(problem, device, Limits(workspace_bytes=0), self.m)
+        return self._refuse_shape(problem) or least.refuse(self.name)
 
     def _refuse_shape(self, problem: ConvProblem) -> str | None:
         geometry = problem.geometry
@@ -80,7 +81,7 @@ class Winograd:
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return the launches: filters, then images and products, a chunk of panels at a time."""
         assert isinstance(problem, ConvProblem)
-        job = _Job(problem, device, self.m)
+        job = _Job(problem, device, limits, self.m)
         return Plan(problem, self.name, Launches(job.launches), job.workspace())
 
 
@@ -101,6 +102,7 @@ class _Job:
 
     problem: ConvProblem
     device: Device
+    limits: Limits
     m: int  # outputs of a tile along an axis
 
     @property
@@ -148,8 +150,12 @@ class _Job:
 
     @property
     def chunk(self) -> int:
-        """Panels that are transformed and multiplied at a time: even, two a core at least."""
+        """Panels that are transformed and multiplied at a time, evenly.
+
+        Two for each core at least, so that none waits, if the limit has room.
+        """
         fit = max(CHUNK_BYTES // self.panel_bytes, 2 * self.device.compute_units)
+        fit = max(min(fit, self.limits.workspace_bytes // self.panel_bytes), 1)
         return panels(self.panels, panels(self.panels, fit)) if self.panels else 1
 
     def workspace(self) -> dict[str, int]:

@@ -151,20 +151,20 @@ class _Divider:
 
         One axis if one is enough, else as many as it takes, and then as long as can be.
         """
-        axes = cut_axes(problem)
+        axes = {name: n for name, n in cut_axes(problem).items() if n > self._unit(name)}
         names = list(axes)
         attempts = [[name] for name in names] + [names[:count] for count in range(2, len(axes) + 1)]
         for aim in (self.room.total_bytes // CHUNK_SHARES[1], 0):
             for cut in attempts:
-                sizes = {name: self._unit(name, axes[name]) for name in cut}
+                sizes = {name: self._unit(name) for name in cut}
                 if self._fit(problem, placement, sizes, aim):
                     return self._grown(problem, placement, sizes, axes, aim)
         # And these may have axes of their own.
-        return {name: self._unit(name, axes[name]) for name in names}
+        return {name: self._unit(name) for name in names}
 
-    def _unit(self, name: str, size: int) -> int:
+    def _unit(self, name: str) -> int:
         """Return what pieces have to be multiples of along an axis."""
-        return min(grid_of(self.algorithm), size) if name in SPACE else 1
+        return grid_of(self.algorithm) if name in SPACE else 1
 
     def _grown(
         self,
@@ -184,7 +184,7 @@ class _Divider:
         # As many pieces, of sizes that differ little.
         counts = {name: -(-axes[name] // size) for name, size in sizes.items()}
         even = {name: -(-axes[name] // count) for name, count in counts.items()}
-        return {name: round_up(size, self._unit(name, size)) for name, size in even.items()}
+        return {name: round_up(size, self._unit(name)) for name, size in even.items()}
 
     def _fit(
         self, problem: Problem, placement: Placement, sizes: Mapping[str, int], aim: int

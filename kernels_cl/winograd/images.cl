@@ -1,7 +1,7 @@
 /* images: V = B^T d B of every tile of a chunk of panels.
  *
  *   v[panel, group, (i, j), c, lane]   element (i, j) of channel c of tile (first_panel + panel)*NR
- *                                      + lane (tiles.clh); anything behind the last tile
+ *                                      + lane (segments.clh); anything behind the last tile
  *
  * Rows are transformed along h first, whole, as vectors of neighbouring pixels. So a tile's pixels
  * j = 0 .. M - 1 lie side by side for all tiles of a panel, and so, moved by a tile, do the others:
@@ -17,7 +17,7 @@
 #include "common/window.clh"
 #include "common/staged.clh"
 #include "winograd/transforms.clh"
-#include "winograd/tiles.clh"
+#include "common/segments.clh"
 
 #define LINE (M*NR + VW) /* pixels of a row that are kept, with what vectors overhang */
 

@@ -16,7 +16,7 @@
 #include "common/epilogue.clh"
 #include "common/rows.clh"
 #include "winograd/transforms.clh"
-#include "winograd/tiles.clh"
+#include "common/segments.clh"
 
 /* The inverse of take_apart in images.cl: line[M*l + j] is lane l of p[j]. */
 static inline void put_together(local REAL *line, const VEC p[M])

@@ -57,6 +57,6 @@ def test_device_without_float64(device):
 
 
 def test_names():
-    strict = ("depthwise", "implicit_gemm", "im2col_gemm", "direct")
+    strict = ("depthwise", "pointwise", "implicit_gemm", "im2col_gemm", "direct")
     assert clconv.algorithm_names("strict") == strict
     assert clconv.algorithm_names() == ("winograd_f4", "winograd_f2", *strict)

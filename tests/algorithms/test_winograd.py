@@ -79,7 +79,7 @@ def test_pieces_of_an_image_have_its_tiles(device, name):
     options = {"padding": (1, 2), "algorithm": name, "device": device}
     whole = clconv.conv(x, w, **options)
     dx = clconv.conv_backward_data(whole, w, input_shape=x.shape, **options)
-    with clconv.limits(allocation=2**14):
+    with clconv.limits(allocation=2**15):
         np.testing.assert_array_equal(clconv.conv(x, w, **options), whole)
         shape = {"input_shape": x.shape}
         np.testing.assert_array_equal(clconv.conv_backward_data(whole, w, **shape, **options), dx)

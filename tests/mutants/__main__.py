@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ def main() -> int:
     """Run the command; 0 if the goal is met and every survivor has been reviewed."""
     options = _options()
     console = Console()
-    chosen = [path for path in files() if options.files in path]
+    chosen = [path for path in files() if re.search(options.files, path)]
     with tempfile.TemporaryDirectory(prefix="clconv-mutants-") as folder:
         hunt = Hunt(Path(folder), options.jobs, console)
         start = time.monotonic()

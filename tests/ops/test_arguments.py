@@ -49,7 +49,7 @@ WRONG_CONV = {
     "bias": ({"bias": np.ones(5, F32)}, r"bias has shape \(5,\), but filters w .* give \(6,\)"),
     "no channels": ({"x": np.ones((2, 0, 8, 9), F32)}, r"x \(2, 0, 8, 9\) must have all sizes 1"),
     "no filters": ({"w": np.ones((0, 4, 3, 3), F32)}, r"w \(0, 4, 3, 3\) must have all sizes 1"),
-    "algorithm": ({"algorithm": "magic"}, r"algorithm must be one of auto, depthwise, .* 'magic'"),
+    "algorithm": ({"algorithm": "magic"}, r"algorithm must be one of auto, .* 'magic'"),
 }
 WRONG_TYPE = {
     "integers": ({"x": X.astype(int)}, r"dtypes differ: x has int64, w has float32"),

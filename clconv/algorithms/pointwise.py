@@ -1,0 +1,159 @@
+"""pointwise: filters of one tap, forward and data gradient, for CPU devices: a product in place.
+
+The im2col matrix of a 1x1 filter of stride 1 is the image. Lanes are pixels of all images in one
+line; see kernels_cl/pointwise/pointwise.cl. The data gradient is a product of dY with W^T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from clconv.algorithms.axes import axes_of
+from clconv.algorithms.base import STRICT, Limits
+from clconv.algorithms.element import real_macros
+from clconv.algorithms.epilogue import beta_of, epilogue_macros
+from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
+from clconv.algorithms.gemm_jobs import transposed
+from clconv.program.device import Device
+from clconv.program.plan import Launch, Launches, Plan, loop, round_up
+from clconv.spec.dtypes import dtype_named
+from clconv.spec.geometry import INDEX_LIMIT
+from clconv.spec.problem import ConvProblem
+from clconv.spec.tensor import Problem
+
+PANEL_BYTES = 64 * 2**10  # of channels in local memory: half a second-level cache, with the sums
+SUMS_BYTES = 64 * 2**10
+FEWEST_LANES = 8  # of a vector: rows are copied in runs of so many
+
+
+class Pointwise:
+    """See the module."""
+
+    name = "pointwise"
+    accuracy = STRICT
+
+    def refuse(self, problem: Problem, device: Device) -> str | None:
+        """Only filters of one tap, stride 1 and no padding, on CPU devices."""
+        if not isinstance(problem, ConvProblem):
+            return f"{self.name} solves convolutions only"
+        if device.kernels == "gpu" or device.max_loop_turns is not None:
+            return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
+        if device.max_vector_width < FEWEST_LANES:
+            return f"{self.name} copies vectors of {FEWEST_LANES}, which {device} gets wrong"
+        if problem.direction == "backward_weights" or problem.geometry.taps > 1:
+            return f"{self.name} makes results and gradients of data by filters of one tap"
+        if not all(axis.pointwise for axis in axes_of(problem)):
+            return f"{self.name} takes windows that are the image's pixels"
+        return _Job(problem, device).refuse(self.name)
+
+    def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
+        """Return the launches: filters are packed, then multiplied."""
+        assert isinstance(problem, ConvProblem)
+        job = _Job(problem, device)
+        return Plan(problem, self.name, Launches(job.launches), job.workspace())
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One problem on one device."""
+
+    problem: ConvProblem
+    device: Device
+
+    @property
+    def backward(self) -> bool:
+        return self.problem.direction == "backward_data"
+
+    @property
+    def tile(self) -> Tile:
+        """The register tile of gemm/gemm.cl, whose rows are output channels."""
+        tile = tile_for(self.device, self.problem.dtype)
+        return tile if tile.vw >= FEWEST_LANES else Tile(tile.mr, 1, FEWEST_LANES)
+
+    @property
+    def itemsize_bytes(self) -> int:
+        return dtype_named(self.problem.dtype).itemsize_bytes
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of a group that come in, and that go out."""
+        p = self.problem
+        sizes = (p.group_channels, p.group_outputs)
+        return sizes[::-1] if self.backward else sizes
+
+    @property
+    def depth(self) -> int:
+        """Channels that are in local memory at once: KC."""
+        return PANEL_BYTES // (self.tile.nr * self.itemsize_bytes)
+
+    @property
+    def most_blocks(self) -> int:
+        """Blocks whose sums have room."""
+        return SUMS_BYTES // (self.tile.mr * self.tile.nr * self.itemsize_bytes)
+
+    def workspace(self) -> dict[str, int]:
+        """Return the bytes of packed filters."""
+        incoming, outgoing = self.channels
+        packed = self.problem.groups * incoming * round_up(outgoing, self.tile.mr)
+        return {"packed_w": packed * self.itemsize_bytes}
+
+    def refuse(self, name: str) -> str | None:
+        """Say what has no room."""
+        if self.device.local_memory_bytes < PANEL_BYTES + SUMS_BYTES + 4096:
+            return f"{name} needs more local memory than {self.device} has"
+        needed = self.workspace()["packed_w"]
+        if needed > self.device.max_allocation_bytes or needed >= INDEX_LIMIT:
+            return f"{name} needs {needed} bytes for packed_w; {self.device} has less"
+        return None
+
+    def launches(self) -> Iterator[Launch]:
+        p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
+        filters = Matrix(
+            "w",
+            row=Split.plain(p.group_outputs, p.group_channels),
+            column=Split.plain(p.group_channels, 1),
+            group=p.group_outputs * p.group_channels,
+        )
+        yield pack_launch(
+            p.dtype,
+            transposed(filters) if self.backward else filters,
+            "packed_w",
+            width=tile.mr,
+            rows=outgoing,
+            depth=incoming,
+            groups=p.groups,
+            prepares="w",
+        )
+        yield self.product_launch()
+
+    def product_launch(self) -> Launch:
+        p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
+        blocks = panels(outgoing, tile.mr)
+        columns = panels(p.batch * p.geometry.pixels, tile.nr)
+        # All blocks of a panel by one work-item, unless cores would wait for each other.
+        ranges = panels(4 * self.device.compute_units, max(columns * p.groups, 1))
+        taken = min(panels(blocks, ranges), self.most_blocks)
+        image, result = ("dy", "dx") if self.backward else ("x", "y")
+        return Launch(
+            source="pointwise/pointwise.cl",
+            kernel="pointwise",
+            macros={
+                **real_macros(p.dtype),
+                **epilogue_macros(p),
+                "VW": tile.vw,
+                "MR": tile.mr,
+                "NV": tile.nv,
+                "KC": self.depth,
+                "BLOCKS": self.most_blocks,
+            },
+            global_size=(columns, panels(blocks, taken), p.groups),
+            local_size=(1, 1, 1),
+            arguments=(
+                *(image, "packed_w", "bias" if p.bias else result, result, p.batch),
+                *(incoming, outgoing, p.geometry.pixels, blocks, taken, int(p.bias), beta_of(p)),
+            ),
+            # An upper bound: this algorithm refuses devices that count.
+            turns=64 * loop(incoming + 1, loop(blocks + 1, loop(prod((tile.mr, tile.nr)), 8))),
+        )

@@ -1,0 +1,90 @@
+"""clconv/algorithms/pointwise.py: the bits of im2col_gemm, however work is cut."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from support.plans import of, random_operands, solve, whole_numbers
+
+from clconv.algorithms import pointwise
+from clconv.algorithms.pointwise import Pointwise
+from clconv.algorithms.registry import select
+from clconv.spec.parse import parse
+
+FORWARD = (
+    "conv_fwd:f32:n3c5o7g1:i9x8:k1x1:s1:p0.0:d1:bias",
+    "conv_fwd:f32:n2c18o40g2:i14x15:k1x1:s1:p0.0:d1:beta0.5:gelu",
+    "conv_fwd:f32:n9c1200o17g1:i7x7:k1x1:s1:p0.0:d1:relu",
+    "conv_fwd:f64:n2c20o700g1:i66:k1:s1:p0.0:d1",
+    "conv_fwd:f32:n2c3o4g1:i4x5x6:k1x1x1:s1:p0.0:d1:flip",
+    "conv_fwd:i32:n3c5o7g1:i9x8:k1x1:s1:p0.0:d1",
+)
+BACKWARD = (
+    "conv_bwd_data:f32:n3c5o7g1:i9x8:k1x1:s1:p0.0:d1:bias",
+    "conv_bwd_data:f32:n2c18o600g2:i14x15:k1x1:s1:p0.0:d1:flip",
+)
+
+
+@pytest.fixture(autouse=True)
+def served(device):
+    """These kernels are a CPU's."""
+    reason = Pointwise().refuse(parse(FORWARD[0]), device)
+    if reason:
+        pytest.skip(reason)
+
+
+def operands_for(problem):
+    return (whole_numbers if problem.dtype == "int32" else random_operands)(problem)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_bits_of_im2col_gemm(device):
+    for problem in of(device, FORWARD):
+        operands = operands_for(problem)
+        results = [solve(device, problem, name, operands) for name in ("pointwise", "im2col_gemm")]
+        np.testing.assert_array_equal(*results, err_msg=str(problem))
+
+
+def test_data_gradients_are_exact_in_whole_numbers(device):
+    for problem in of(device, BACKWARD):
+        operands = whole_numbers(problem)
+        results = [solve(device, problem, name, operands) for name in ("pointwise", "direct")]
+        np.testing.assert_array_equal(*results, err_msg=str(problem))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize(("panel_bytes", "sums_bytes"), [(4096, 65536), (65536, 4096)])
+def test_how_work_is_cut_does_not_show(device, monkeypatch, panel_bytes, sums_bytes):
+    problems = of(device, FORWARD + BACKWARD)
+    whole = [solve(device, p, "pointwise", operands_for(p)) for p in problems]
+    monkeypatch.setattr(pointwise, "PANEL_BYTES", panel_bytes)
+    monkeypatch.setattr(pointwise, "SUMS_BYTES", sums_bytes)
+    few = dataclasses.replace(device, compute_units=1)
+    for problem, expected in zip(problems, whole, strict=True):
+        result = solve(few, problem, "pointwise", operands_for(problem))
+        np.testing.assert_array_equal(result, expected, err_msg=str(problem))
+
+
+def test_refusals(device):
+    refuse = Pointwise().refuse
+    layer = "conv_fwd:f32:n2c3o4g1:i5x6:k1x1:s1:p0.0:d1"
+    assert refuse(parse(layer), device) is None
+    assert refuse(parse("max_pool:f32:n1c1:i4:k2:s1:p0.0:d1"), device).endswith("only")
+    for changes in ({"kernels": "gpu"}, {"max_loop_turns": 65536}):
+        assert "suits the caches" in refuse(parse(layer), dataclasses.replace(device, **changes))
+    assert "one tap" in refuse(parse(layer.replace("k1x1", "k1x2")), device)
+    assert "one tap" in refuse(parse(layer.replace("fwd", "bwd_weights")), device)
+    for old, new in (("s1", "s2"), ("p0.0", "p1.0")):
+        assert "the image's pixels" in refuse(parse(layer.replace(old, new)), device)
+    assert "vectors of 8" in refuse(parse(layer), dataclasses.replace(device, max_vector_width=4))
+    little = dataclasses.replace(device, local_memory_bytes=32768)
+    assert "more local memory" in refuse(parse(layer), little)
+    tight = dataclasses.replace(device, max_allocation_bytes=2**5)
+    assert "bytes for packed_w" in refuse(parse(layer), tight)
+
+
+def test_auto_takes_it(device):
+    assert select(parse(FORWARD[0]), device).algorithm == "pointwise"
+    assert select(parse(FORWARD[0].replace("s1", "s2")), device).algorithm == "implicit_gemm"
