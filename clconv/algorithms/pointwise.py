@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from clconv.algorithms.axes import axes_of
 from clconv.algorithms.base import STRICT, Limits
@@ -23,8 +24,9 @@ from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
-PANEL_BYTES = 64 * 2**10  # of channels in local memory: half a second-level cache, with the sums
+PANELS_BYTES = 128 * 2**10  # of images in local memory: a part of a second-level cache
 SUMS_BYTES = 64 * 2**10
+MOST_PANELS = 4  # neighbours that a work-item takes: longer runs of each channel
 FEWEST_LANES = 8  # of a vector: rows are copied in runs of so many
 
 
@@ -53,6 +55,14 @@ class Pointwise:
         assert isinstance(problem, ConvProblem)
         job = _Job(problem, device)
         return Plan(problem, self.name, Launches(job.launches), job.workspace())
+
+
+class Share(NamedTuple):
+    """What a work-item takes: panels, channels of them at a time, and blocks of outputs."""
+
+    panels: int
+    depth: int
+    blocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +94,29 @@ class _Job:
         return sizes[::-1] if self.backward else sizes
 
     @property
-    def depth(self) -> int:
-        """Channels that are in local memory at once: KC."""
-        return PANEL_BYTES // (self.tile.nr * self.itemsize_bytes)
+    def panels(self) -> int:
+        """Panels in the line of all pixels."""
+        return panels(self.problem.batch * self.problem.geometry.pixels, self.tile.nr)
 
-    @property
-    def most_blocks(self) -> int:
-        """Blocks whose sums have room."""
-        return SUMS_BYTES // (self.tile.mr * self.tile.nr * self.itemsize_bytes)
+    def elements(self, size_bytes: int) -> int:
+        return size_bytes // self.itemsize_bytes
+
+    def share(self) -> Share:
+        """Return what a work-item takes: most, but no core is to wait for another."""
+        incoming, outgoing = self.channels
+        room = self.elements(PANELS_BYTES) // self.tile.nr  # channels of one panel
+        sums = self.elements(SUMS_BYTES) // (self.tile.mr * self.tile.nr)
+        wanted = 4 * self.device.compute_units
+        count = MOST_PANELS
+        while count > 1 and (
+            count * incoming > room or panels(self.panels, count) * self.problem.groups < wanted
+        ):
+            count //= 2
+        blocks = panels(outgoing, self.tile.mr)
+        items = max(panels(self.panels, count) * self.problem.groups, 1)
+        taken = panels(blocks, panels(wanted, items))
+        depth = min(room // count, incoming)
+        return Share(count, depth, taken if depth == incoming else min(taken, sums // count))
 
     def workspace(self) -> dict[str, int]:
         """Return the bytes of packed filters."""
@@ -101,7 +126,7 @@ class _Job:
 
     def refuse(self, name: str) -> str | None:
         """Say what has no room."""
-        if self.device.local_memory_bytes < PANEL_BYTES + SUMS_BYTES + 4096:
+        if self.device.local_memory_bytes < PANELS_BYTES + SUMS_BYTES + 4096:
             return f"{name} needs more local memory than {self.device} has"
         needed = self.workspace()["packed_w"]
         if needed > self.device.max_allocation_bytes or needed >= INDEX_LIMIT:
@@ -130,11 +155,7 @@ class _Job:
 
     def product_launch(self) -> Launch:
         p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
-        blocks = panels(outgoing, tile.mr)
-        columns = panels(p.batch * p.geometry.pixels, tile.nr)
-        # All blocks of a panel by one work-item, unless cores would wait for each other.
-        ranges = panels(4 * self.device.compute_units, max(columns * p.groups, 1))
-        taken = min(panels(blocks, ranges), self.most_blocks)
+        share, blocks = self.share(), panels(outgoing, tile.mr)
         image, result = ("dy", "dx") if self.backward else ("x", "y")
         return Launch(
             source="pointwise/pointwise.cl",
@@ -145,14 +166,15 @@ class _Job:
                 "VW": tile.vw,
                 "MR": tile.mr,
                 "NV": tile.nv,
-                "KC": self.depth,
-                "BLOCKS": self.most_blocks,
+                "PANELS": self.elements(PANELS_BYTES),
+                "SUMS": self.elements(SUMS_BYTES),
             },
-            global_size=(columns, panels(blocks, taken), p.groups),
+            global_size=(panels(self.panels, share.panels), panels(blocks, share.blocks), p.groups),
             local_size=(1, 1, 1),
             arguments=(
                 *(image, "packed_w", "bias" if p.bias else result, result, p.batch),
-                *(incoming, outgoing, p.geometry.pixels, blocks, taken, int(p.bias), beta_of(p)),
+                *(incoming, outgoing, p.geometry.pixels, blocks),
+                *(share.depth, share.panels, share.blocks, int(p.bias), beta_of(p)),
             ),
             # An upper bound: this algorithm refuses devices that count.
             turns=64 * loop(incoming + 1, loop(blocks + 1, loop(prod((tile.mr, tile.nr)), 8))),

@@ -100,6 +100,15 @@ WIDE = (
     "conv_bwd_data:f32:n1c4o8g4:i5x75:k3x3:s2:p1.1:d1",
     "conv_bwd_weights:f32:n1c4o8g4:i5x76:k3x3:s2x3:p1.1:d1:flip",
 )
+# Panels of pixels and of Winograd's tiles that run on from image to image, and blocks of channels.
+PANELS = (
+    "conv_fwd:f32:n3c6o38g2:i9x13:k1x1:s1:p0.0:d1:bias",
+    "conv_bwd_data:f32:n3c38o6g2:i9x13:k1x1:s1:p0.0:d1:bias",
+    "conv_fwd:f32:n2c1100o9g1:i7x7:k1x1:s1:p0.0:d1:beta0.5",
+    "conv_fwd:f32:n3c6o38g2:i9x77:k3x3:s1:p1.0:d1:bias:flip",
+    "conv_bwd_data:f32:n3c38o6g2:i9x77:k3x3:s1:p1.0x0.1:d1",
+    "conv_fwd:f32:n40c3o5g1:i7x7:k3x3:s1:p1.1:d1:beta0.5:relu",
+)
 # What faults that were put into kernels and shapes got past all others (tests/mutants).
 FOUND = (
     # each axis with sizes of its own
@@ -171,7 +180,7 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     for number, code in enumerate(OTHER_TYPES):
         others = filter(is_defined, _grid_strings(grid, code, step=9 if quick else 5))
         strings += list(others)[number::5]
-    strings += INTEGERS + CUT + HALFWAY + WIDE + FOUND
+    strings += INTEGERS + CUT + HALFWAY + WIDE + PANELS + FOUND
     problems = dict.fromkeys(map(parse, strings))
     return [
         case_of(problem, algorithms, related=not quick or number % 3 == 0)

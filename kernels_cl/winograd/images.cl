@@ -70,7 +70,7 @@ LONE_KERNEL void images(global const REAL *x, global REAL *v, int first_panel, i
     for (int c = c0; c < c1; c++) {
         Segment s;
         for (int lane = 0; lane < NR && first + lane < tiles; lane += s.count) {
-            s = segment_at(first, lane, tiles, tile_rows, tile_columns);
+            s = segment_at(first, lane, NR, tiles, tile_rows, tile_columns);
             global const REAL *plane = x + ((size_t)(s.image*groups + g)*C + c)*H*W;
             for (int i = 0; i < ALPHA; i++) {
                 const int h = M*s.row - pad_h + i;

@@ -123,7 +123,7 @@ LONE_KERNEL void products(global const REAL *u, global const REAL *v, global con
             const VEC from = (VEC)(has_bias ? bias[g*O + o] : (REAL)0);
             Segment s;
             for (int lane = 0; lane < NR && first + lane < tiles; lane += s.count) {
-                s = segment_at(first, lane, tiles, tile_rows, tile_columns);
+                s = segment_at(first, lane, NR, tiles, tile_rows, tile_columns);
                 global REAL *to = y + ((size_t)(s.image*groups + g)*O + o)*H*W
                                   + (size_t)M*s.row*W + M*s.column;
                 const int pixels = min(M*s.count, W - M*s.column);

@@ -59,7 +59,7 @@ def test_data_gradients_are_exact_in_whole_numbers(device):
 def test_how_work_is_cut_does_not_show(device, monkeypatch, panel_bytes, sums_bytes):
     problems = of(device, FORWARD + BACKWARD)
     whole = [solve(device, p, "pointwise", operands_for(p)) for p in problems]
-    monkeypatch.setattr(pointwise, "PANEL_BYTES", panel_bytes)
+    monkeypatch.setattr(pointwise, "PANELS_BYTES", panel_bytes)
     monkeypatch.setattr(pointwise, "SUMS_BYTES", sums_bytes)
     few = dataclasses.replace(device, compute_units=1)
     for problem, expected in zip(problems, whole, strict=True):

@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m mutants", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--files", default="", help="only files with this in their path")
+    parser.add_argument("--files", default="", help="only files whose path has this pattern")
     parser.add_argument("--share", type=int, default=100, help="percent of the drawn mutants")
     parser.add_argument("--jobs", type=int, default=2, help="subprocesses at a time")
     parser.add_argument("--report", default="mutants.json", help="where the report goes")
