@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.grid import hold
+from support.grid import ALGORITHMS, hold
 
 import clconv
 from clconv import reference
@@ -17,7 +17,7 @@ EDGES = CONV_SHAPES["edges"]
 SERVED = [
     (name, algorithm)
     for name, shape in EDGES.items()
-    for algorithm in clconv.algorithm_names("strict")
+    for algorithm in ALGORITHMS
     if algorithm != "depthwise" or shape.channels == shape.groups
 ]
 
@@ -43,7 +43,7 @@ TRANSPOSED = TRANSPOSE_SHAPES["edges"]
 TRANSPOSED_SERVED = [
     (name, algorithm)
     for name, shape in TRANSPOSED.items()
-    for algorithm in clconv.algorithm_names("strict")
+    for algorithm in ALGORITHMS
     # As conv sees it, input and output channels are exchanged.
     if algorithm != "depthwise" or shape.outputs == shape.groups
 ]
@@ -140,7 +140,7 @@ def test_textbook_convolution_agrees_with_scipy(device):
     np.testing.assert_array_equal(y[0, 0], convolve2d(image, taps, mode="valid"))
 
 
-@pytest.mark.parametrize("algorithm", clconv.algorithm_names("strict"))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_numbers_that_say_nothing_may_be_huge(device, algorithm):
     """The stride of a single window, and the dilation of a single tap."""
     x = np.arange(1, 9, dtype=np.float32).reshape(1, 1, 8)

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from support.grid import ALGORITHMS
 from support.specials import planted, planted_tensors
 
 import clconv
@@ -73,7 +74,7 @@ def cases():
             shape = shapes[name]
             # As conv sees it, channels and outputs of a transposed convolution are exchanged.
             channels = shape.channels if kind == "conv" else shape.outputs
-            for algorithm in clconv.algorithm_names("strict"):
+            for algorithm in ALGORITHMS:
                 if algorithm != "depthwise" or channels == shape.groups:
                     of_shape = partial(strings, shape)
                     found.append(pytest.param(of_shape, algorithm, id=f"{kind}-{name}-{algorithm}"))
@@ -100,10 +101,10 @@ def test_planted_specials_reach_what_the_reference_says(device, strings_of, algo
                 np.testing.assert_array_equal(actual, expected, err_msg=f"{text}, {seed}")
 
 
-ALGORITHMS = pytest.mark.parametrize("algorithm", clconv.algorithm_names("strict"))
+BY_ALGORITHM = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
-@ALGORITHMS
+@BY_ALGORITHM
 def test_the_padding_is_zeros_that_are_multiplied(device, algorithm):
     run = {"padding": 1, "algorithm": algorithm, "device": device}
     x, w = np.ones((1, 1, 3, 3), F32), np.ones((1, 1, 3, 3), F32)
@@ -116,7 +117,7 @@ def test_the_padding_is_zeros_that_are_multiplied(device, algorithm):
     np.testing.assert_array_equal(dw[0, 0], [[NAN] * 3, [NAN, INF, INF], [NAN, INF, INF]])
 
 
-@ALGORITHMS
+@BY_ALGORITHM
 def test_a_data_gradient_has_no_products_with_zeros_between_windows(device, algorithm):
     run = {"stride": 2, "algorithm": algorithm, "device": device}
     dy, w = np.ones((1, 1, 2), F32), np.array([[[1, INF]]], F32)
@@ -126,7 +127,7 @@ def test_a_data_gradient_has_no_products_with_zeros_between_windows(device, algo
     np.testing.assert_array_equal(y, [[[4, INF, 4, INF, 3]]])
 
 
-@ALGORITHMS
+@BY_ALGORITHM
 def test_output_padding_beyond_the_stride_is_the_bias(device, algorithm):
     """There a convolution would have more windows than x has pixels."""
     x, w, bias = np.ones((1, 1, 2), F32), np.full((1, 1, 2), INF, F32), np.array([3], F32)
@@ -140,7 +141,7 @@ def test_output_padding_beyond_the_stride_is_the_bias(device, algorithm):
     np.testing.assert_array_equal(dw, [[[INF, INF]]])
 
 
-@ALGORITHMS
+@BY_ALGORITHM
 def test_pixels_behind_the_last_window_reach_no_gradient(device, algorithm):
     x, dy = np.ones((1, 1, 8), F32), np.ones((1, 1, 2), F32)
     x[0, 0, 6:] = INF
@@ -149,7 +150,7 @@ def test_pixels_behind_the_last_window_reach_no_gradient(device, algorithm):
     np.testing.assert_array_equal(dw, [[[2, 2, 2]]])
 
 
-@ALGORITHMS
+@BY_ALGORITHM
 def test_windows_in_the_padding_alone_are_the_bias(device, algorithm):
     x, w, bias = np.ones((1, 1, 2), F32), np.ones((1, 1, 2), F32), np.array([5], F32)
     run = {"padding": 3, "algorithm": algorithm, "device": device}
@@ -247,7 +248,7 @@ def test_activations_of_specials(device, activation, dtype):
         pytest.skip(f"{device} has no float64")
     x = np.tile(np.array([NAN, INF, -INF, 0, -0.0], dtype), 8).reshape(1, 1, 40)
     expected = reference.conv(x, np.ones((1, 1, 1)), activation=activation)
-    for algorithm in clconv.algorithm_names("strict"):
+    for algorithm in ALGORITHMS:
         run = {"algorithm": algorithm, "device": device}
         y = clconv.conv(x, np.ones((1, 1, 1), dtype), activation=activation, **run)
         finite = np.isfinite(expected)
@@ -256,7 +257,7 @@ def test_activations_of_specials(device, activation, dtype):
         assert (abs(y[finite] - expected[finite]) <= allowed).all()
 
 
-@ALGORITHMS
+@BY_ALGORITHM
 def test_out_with_specials(device, algorithm):
     x, w = np.array([[[1, INF, 3, 4]]], F32), np.ones((1, 1, 1), F32)
     held = np.array([[[NAN, -INF, -INF, 0]]], F32)

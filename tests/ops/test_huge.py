@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 import pytest
+from support.grid import ALGORITHMS
 
 import clconv
 
@@ -22,7 +23,6 @@ AXES = {
     "dilation": (6, 3, 1, (G - 1, G - 6), G - 2),
     "dilation and stride": (9, 4, 2 * G - 2**28, (2**27, 2**31 - 2**27 - 10), 2**27),
 }
-ALGORITHMS = clconv.algorithm_names("strict")
 
 
 def windows(axis):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.grid import ALGORITHMS
 from support.layouts import Layouts, moved
 
 import clconv
@@ -89,7 +90,7 @@ def test_random_transposed_convolutions(device, dtype, seed):
     assert fitting > 10
 
 
-@pytest.mark.parametrize("algorithm", clconv.algorithm_names("strict"))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("name", ["groups", "depthwise", "3d_anisotropic"])
 def test_channels_last_by_every_algorithm(device, name, algorithm):
     shape = TRANSPOSE_SHAPES["edges"][name]
