@@ -3,10 +3,10 @@
     python benchmarks/against_peers.py [--network NAME] [--layer PART] [--algorithm NAME] ...
 
 Every round calls each engine once, in an order drawn anew, so that what else runs on the machine
-meets all alike; the table has medians. Torch is called as a function, as `clconv.conv` is; others
-have their weights beforehand, as `clconv.plan(...).prepare_weights(w)` has. A ratio is a
-peer's time over that of its like: above 1, clconv is faster. Results are compared with the first
-engine's before anything is timed.
+meets all alike; the others are stopped meanwhile (engines.py). The table has medians. PyTorch is
+called as a function, as `clconv.conv` is; others have their weights beforehand, as
+`clconv.plan(...).prepare_weights(w)` has. A ratio is a peer's time over that of its like: above 1,
+clconv is faster. Results are compared with the first engine's before anything is timed.
 
 Gradients (--direction) have one peer, torch.
 """
@@ -17,13 +17,13 @@ import argparse
 import json
 import math
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import PEERS, Call, Tensors, torch_gradient
+from engines import CALL, PLAN, Engine
+from peers import PEERS
 from rich.console import Console
 from rich.table import Table
 from shapes import LAYERS
@@ -31,77 +31,34 @@ from shapes import LAYERS
 import clconv
 from clconv.reference.shapes import DIRECTIONS, ConvShape, Direction
 
-CALL, PLAN = "clconv", "plan"
 ROUNDS = 9
 SAMPLE_S = 0.004  # a sample repeats its call for about this long
-PAUSE_S = 0.001  # before each sample: threads of the engine before it fall asleep
 
 
-def ours(shape: ConvShape, direction: Direction, tensors: Tensors, **options: Any) -> Call:
-    """Return clconv's functional call."""
-    x, w, dy = tensors
-    how = {**shape.keywords(), **options}
-    if direction == "forward":
-        return lambda: clconv.conv(x, w, **how)
-    if direction == "backward_data":
-        return lambda: clconv.conv_backward_data(dy, w, input_shape=x.shape, **how)
-    return lambda: clconv.conv_backward_weights(x, dy, weight_shape=w.shape, **how)
-
-
-def prepared(shape: ConvShape, tensors: Tensors, **options: Any) -> Call:
-    """Return a plan that has its weights."""
-    x, w, _ = tensors
-    plan = clconv.plan(f"conv_fwd:f32:{shape}", **options).prepare_weights(w)
-    return lambda: plan(x)
-
-
-def calls_for(
-    shape: ConvShape, direction: Direction, names: list[str], **options: Any
-) -> dict[str, Call]:
-    """Return the engines' calls by name, of those that can; each has run, and agrees."""
-    x, w, dy, _ = shape.random_tensors("float32")
-    calls = {CALL: ours(shape, direction, (x, w, dy), **options)}
-    if direction == "forward":
-        calls[PLAN] = prepared(shape, (x, w, dy), **options)
-    expected = calls[CALL]()
-    for name in names:
+def serving(engines: list[Engine], shape: ConvShape, direction: Direction) -> Iterator[Engine]:
+    """Yield the engines that can run a layer; each has run it, and agrees with the first."""
+    expected = None
+    for engine in engines:
         try:
-            peer = PEERS[name]
-            call = (
-                peer(shape, x, w)
-                if direction == "forward"
-                else torch_gradient(shape, direction, (x, w, dy))
-            )
-            got = call()
-        except (ImportError, NotImplementedError) as error:
-            print(f"{name}: {error}")
+            got = engine.prepare(shape, direction)
+        except NotImplementedError as error:
+            print(error)
             continue
-        # Other engines use Winograd: errors of a tile's size, not of an element's.
-        assert np.abs(got - expected).max() <= 1e-3 * np.abs(expected).max(), name
-        calls[name] = call
-    return calls
+        expected = got if expected is None else expected
+        # Some use Winograd: errors of a tile's size, not of an element's.
+        assert np.abs(got - expected).max() <= 1e-3 * np.abs(expected).max(), engine.name
+        yield engine
 
 
-def sample_s(call: Callable[[], Any], repeats: int) -> float:
-    """Return the seconds of a call, the mean of some in a row."""
-    time.sleep(PAUSE_S)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        call()
-    return (time.perf_counter() - start) / repeats
-
-
-def medians_s(calls: Mapping[str, Call], rounds: int) -> dict[str, float]:
+def medians_s(engines: list[Engine], rounds: int) -> dict[str, float]:
     """Return the median time of each, all called in turns."""
-    repeats = {}
-    for name, call in calls.items():
-        call()
-        repeats[name] = max(1, round(SAMPLE_S / sample_s(call, 1)))
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    repeats = {e.name: max(1, round(SAMPLE_S / e.seconds(1))) for e in engines}
+    times: dict[str, list[float]] = {engine.name: [] for engine in engines}
     rng = np.random.default_rng(0)
     for _ in range(rounds):
-        for name in rng.permutation(list(calls)).tolist():
-            times[name].append(sample_s(calls[name], repeats[name]))
+        for number in rng.permutation(len(engines)):
+            engine = engines[number]
+            times[engine.name].append(engine.seconds(repeats[engine.name]))
     return {name: statistics.median(found) for name, found in times.items()}
 
 
@@ -113,12 +70,16 @@ def geometric_mean(values: list[float]) -> float:
 def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield what was found of each layer."""
     how = {"algorithm": options.algorithm, "accuracy": options.accuracy, "device": options.device}
+    ours = [CALL, PLAN] if options.direction == "forward" else [CALL]
+    engines = [Engine(name, **how) for name in ours] + [Engine(name) for name in options.peer]
     for network in options.network or LAYERS:
         for name, shape in LAYERS[network].items():
             if options.layer in name:
-                calls = calls_for(shape, options.direction, options.peer, **how)
-                times = medians_s(calls, options.rounds)
+                able = list(serving(engines, shape, options.direction))
+                times = medians_s(able, options.rounds)
                 yield {"network": network, "layer": name, "flops": shape.flops, "seconds": times}
+    for engine in engines:
+        engine.close()
 
 
 def ratios_of(found: dict[str, Any]) -> dict[str, float]:

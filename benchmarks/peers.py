@@ -7,7 +7,6 @@ weights beforehand, and may lay them out as they like.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,6 @@ import numpy as np
 from clconv.reference.shapes import ConvShape, Direction
 
 THREADS = 2
-# Threads that spin after their work would take a core from whoever is measured next.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 Array = np.ndarray[Any, Any]
 Tensors = tuple[Array, Array, Array]  # x, w, dy

@@ -37,6 +37,7 @@ from clconv.spec.tensor import Problem
 
 SIZES = (4, 2)
 FEWEST_CHANNELS = 16  # in and out: with fewer, transforms take as long as the products save
+FEWEST_TILES = 32  # a panel; with fewer, so does the transform of filters, and lanes are idle
 FEWEST_LANES = 8  # of a vector: filters of a block fill one
 CHANNELS = 16  # that one work-item of filters.cl or images.cl transforms
 CHUNK_BYTES = 4 * 2**20  # of V: what the cores' caches hold between the launches
@@ -75,8 +76,10 @@ class Winograd:
         if not isinstance(problem, ConvProblem):
             return False
         least = min(SIZES, key=lambda m: prod(tiles_of(problem, m)) * (m + 2) ** 2)
+        tiles = problem.batch * prod(tiles_of(problem, self.m))
         channels = min(problem.group_channels, problem.group_outputs)
-        return self.m == least and channels >= FEWEST_CHANNELS
+        enough = channels >= FEWEST_CHANNELS and tiles >= FEWEST_TILES
+        return self.m == least and enough
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return the launches: filters, then images and products, a chunk of panels at a time."""

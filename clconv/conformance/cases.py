@@ -72,6 +72,7 @@ CUT = (
     "conv_bwd_data:f32:n2c34o4g2:i99x98:k5x5:s1:p2.2:d1:flip",
     "conv_bwd_data:f32:n5c4o4g1:i99x98:k5x5:s1:p2.2:d1",
     "conv_bwd_weights:f32:n2c18o4g2:i99x98:k5x5:s1:p2.2:d1:flip",
+    "conv_fwd:f32:n2c230o4g1:i41x37:k3x3:s1:p1.1:d1",  # by panels of tiles
     # and a box of windows: along each axis, and the batch
     "conv_fwd:f32:n2c3o5g1:i9x11x13:k2x3x2:s1:p1.0x0.1x1.1:d1:bias",
     "conv_fwd:f32:n23c9o34g1:i8x6:k3x3:s1:p0.1x1.1:d1",

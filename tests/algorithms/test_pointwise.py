@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import product
 
 import numpy as np
 import pytest
@@ -65,6 +66,20 @@ def test_how_work_is_cut_does_not_show(device, monkeypatch, panel_bytes, sums_by
     for problem, expected in zip(problems, whole, strict=True):
         result = solve(few, problem, "pointwise", operands_for(problem))
         np.testing.assert_array_equal(result, expected, err_msg=str(problem))
+
+
+def test_what_a_work_item_takes_has_room(device):
+    for groups, channels, outputs, pixels, dtype in product(
+        (1, 3), (1, 40, 1025, 5000), (1, 600, 4000), (1, 49, 9999), ("f32", "f64")
+    ):
+        sizes = f"n2c{channels * groups}o{outputs * groups}g{groups}"
+        job = pointwise._Job(parse(f"conv_fwd:{dtype}:{sizes}:i{pixels}:k1:s1:p0.0:d1"), device)
+        share, tile = job.share(), job.tile
+        assert min(share) >= 1
+        assert share.panels * share.depth * tile.nr <= job.elements(pointwise.PANELS_BYTES)
+        if share.depth < channels:
+            kept = share.blocks * share.panels * tile.mr * tile.nr
+            assert kept <= job.elements(pointwise.SUMS_BYTES)
 
 
 def test_refusals(device):

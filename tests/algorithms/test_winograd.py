@@ -86,11 +86,12 @@ def test_pieces_of_an_image_have_its_tiles(device, name):
 
 
 def test_auto_takes_it_where_errors_may_spread(device):
-    layer = "conv_{}:f32:n1c{}o32g1:i{}x{}:k3x3:s1:p1.1:d1"
+    layer = "conv_{}:f32:n4c{}o32g1:i{}x{}:k3x3:s1:p1.1:d1"
     for text, fast in (
         (layer.format("fwd", 16, 14, 14), "winograd_f4"),
         (layer.format("bwd_data", 16, 14, 14), "winograd_f4"),
-        (layer.format("fwd", 16, 2, 14), "winograd_f2"),
+        (layer.format("fwd", 16, 2, 16), "winograd_f2"),
+        (layer.format("fwd", 16, 7, 7), "implicit_gemm"),
         (layer.format("fwd", 3, 14, 14), "implicit_gemm"),
         (layer.format("bwd_weights", 16, 14, 14), "implicit_gemm"),
     ):

@@ -35,7 +35,9 @@ NOT_SHAPES |= {"_in_turn"}
 # How much depthwise_staged takes at once, and where: tests/algorithms/test_depthwise_staged.py.
 NOT_SHAPES |= {"serves", "box", "staged"}
 # Which tile implicit_tiled takes: tests/algorithms/test_implicit_tiled.py.
-NOT_SHAPES |= {"tile_of", "local_bytes", "refuse_tiled", "_reach"}
+NOT_SHAPES |= {"tile_of", "time", "local_bytes", "refuse_tiled", "_reach", "share_of"}
+# How much pointwise and winograd take at once, and where: test_pointwise.py and test_winograd.py.
+NOT_SHAPES |= {"share", "chunk", "pays"}
 # What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
 TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 9
