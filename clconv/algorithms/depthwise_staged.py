@@ -28,6 +28,7 @@ from clconv.spec.geometry import three_axes
 from clconv.spec.problem import ConvProblem
 
 STAGED_BYTES = 24 * 1024  # of image and filters: half of a first-level cache
+COPIED = 16  # elements of the vectors that rows are copied in (common/staged.clh)
 MOST_PHASES = 16
 # Compiled as straight code, and summed in private memory: more, and a build takes seconds.
 MOST_TAPS_A_ROW, MOST_TAPS = 64, 1024
@@ -59,6 +60,8 @@ class Staged:
         """Whether the device is a CPU, and everything staged has room."""
         p, device = self.problem, self.device
         if device.kernels == "gpu" or device.max_loop_turns is not None:
+            return False
+        if device.max_vector_width < COPIED:  # a driver that gets wider ones wrong
             return False
         if p.geometry.kernel[-1] > MOST_TAPS_A_ROW or p.geometry.taps > MOST_TAPS:
             return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,6 +33,12 @@ def served(device):
     """These kernels are a CPU's."""
     if not Staged(parse(TEXTS[0]), device).serves:
         pytest.skip(f"{device} has a GPU's kernels, ends loops, or has little local memory")
+
+
+def test_drivers_of_narrow_vectors_are_spared(device):
+    narrow = dataclasses.replace(device, max_vector_width=4)
+    plan = select(parse(TEXTS[0]), narrow, "depthwise")
+    assert {launch.source for launch in plan.launches} == {"depthwise/depthwise.cl"}
 
 
 def test_plans_are_made_of_it(device):
