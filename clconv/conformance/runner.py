@@ -35,7 +35,7 @@ from clconv.program.device import Device
 from clconv.reference.bounds import computed_dtype
 from clconv.spec.tensor import Problem
 
-Check = Callable[[Call], Finding | None]
+Check = Callable[[Call], Finding]
 DATA = {"bits": "integer", "specials": "specials", "bound": "random"}
 
 
@@ -84,7 +84,7 @@ def run_case(backend_of: Callable[[str], Backend], case: Case) -> Iterator[Outco
     for algorithm in case.algorithms:
         backend = backend_of(algorithm)
         refused = False
-        for rule, check in _checks(problem, algorithm).items():
+        for rule, check in checks_of(problem, algorithm).items():
             for public in calls[rule]:
                 hold = partial(_hold, check, backend, public)
                 for outcome in _outcome(case, algorithm, public.name, rule, hold):
@@ -100,7 +100,7 @@ def run_case(backend_of: Callable[[str], Backend], case: Case) -> Iterator[Outco
                 yield from _outcome(case, algorithm, first.name, rule, relation)
 
 
-def _checks(problem: Problem, algorithm: str) -> dict[str, Check]:
+def checks_of(problem: Problem, algorithm: str) -> dict[str, Check]:
     """Return the rules that a call is held to by itself, and how."""
     if is_fast(algorithm):
         return {
@@ -135,7 +135,7 @@ def _adjoint(backend: Backend, problem: Problem) -> Finding | None:
     return check_adjoint(backend, problem)
 
 
-def _hold(check: Check, backend: Backend, public: PublicCall) -> Finding | None:
+def _hold(check: Check, backend: Backend, public: PublicCall) -> Finding:
     with np.errstate(invalid="ignore"):  # inf - inf, in the reference
         return check(call_on(backend, public))
 

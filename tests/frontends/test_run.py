@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
+from clconv.conformance import runner
 from clconv.conformance.rules import Finding
-from clconv.frontends import run as module
 from clconv.frontends.cli import app, main
 
 
@@ -33,6 +33,18 @@ def test_an_algorithm_by_name(device):
     assert "refused: depthwise needs one channel a group" in refused.output
 
 
+def test_a_fast_algorithm_is_held_to_its_own_bound(device, monkeypatch):
+    monkeypatch.setenv("CLCONV_ACCURACY", "fast")
+    text = "conv_fwd:f32:n4c16o16g1:i14x15:k3x3:s1:p1.1:d1"
+    result = invoke(device, text, "--repeat", "1")
+    assert result.exit_code == 0, result.output
+    if device.kernels == "cpu":
+        assert "winograd_f4, " in result.output
+        assert result.output.count("of its bound") == 2
+    moved = invoke(device, f"{text}:reflect", "--repeat", "1").output
+    assert "no bound is stated" in moved or device.kernels == "gpu"
+
+
 def test_rules_that_do_not_apply_are_named(device):
     smooth = invoke(device, "conv_fwd:f32:n1c2o2g1:i9:k3:tanh", "--repeat", "1")
     assert "not held: the activation is not exact" in smooth.output
@@ -41,7 +53,7 @@ def test_rules_that_do_not_apply_are_named(device):
 
 
 def test_a_miss_is_an_exit_status(device, monkeypatch):
-    monkeypatch.setattr(module, "check_bits", lambda call: Finding(False, 2.0, "planted"))
+    monkeypatch.setattr(runner, "check_bits", lambda call: Finding(False, 2.0, "planted"))
     result = invoke(device, "max_pool:f32:n1c2:i9:k3", "--repeat", "1")
     assert result.exit_code == 1
     assert "planted" in result.output
