@@ -1,8 +1,9 @@
-"""implicit_gemm: products with the unfolded image X-hat, read in place, for CPU devices.
+"""implicit_gemm: products with the unfolded image X-hat, read in place.
 
-What im2col_gemm does without ever making X-hat: an entry of it lies in the padded image at the sum
-of two offsets, of its row and of its column. So each work-item stages a box of the image in local
-memory and multiplies out of it, lanes being output channels.
+On GPUs that is implicit_tiled.py; this module is for CPU devices. It does what im2col_gemm does
+without ever making X-hat: an entry of it lies in the padded image at the sum of two offsets, of its
+row and its column. So each work-item stages a box of the image in local memory and multiplies out
+of it, lanes being output channels.
 
     Forward          Y  = W X-hat             windows a box at a time
     BackwardData     dX = one such product for each remainder that pixels leave to the strides
@@ -60,7 +61,7 @@ class ImplicitGemm:
     accuracy = STRICT
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
-        """Only convolutions on CPU devices, whose boxes and packed operands have room."""
+        """Only convolutions; on CPU devices those whose boxes and packed operands have room."""
         if not isinstance(problem, ConvProblem):
             return f"{self.name} solves convolutions only"
         if device.kernels == "gpu":

@@ -15,11 +15,11 @@ from clconv.algorithms.axes import axes_of
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
-from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, tile_for
+from clconv.algorithms.gemm import Matrix, Split, pack_launch, panels
 from clconv.algorithms.gemm_jobs import transposed
+from clconv.algorithms.places import PlacesJob, refuse_device
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Launches, Plan, loop, round_up
-from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
@@ -27,7 +27,6 @@ from clconv.spec.tensor import Problem
 PANELS_BYTES = 128 * 2**10  # of images in local memory: a part of a second-level cache
 SUMS_BYTES = 64 * 2**10
 MOST_PANELS = 4  # neighbours that a work-item takes: longer runs of each channel
-FEWEST_LANES = 8  # of a vector: rows are copied in runs of so many
 
 
 class Pointwise:
@@ -38,12 +37,9 @@ class Pointwise:
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only filters of one tap, stride 1 and no padding, on CPU devices."""
-        if not isinstance(problem, ConvProblem):
-            return f"{self.name} solves convolutions only"
-        if device.kernels == "gpu" or device.max_loop_turns is not None:
-            return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
-        if device.max_vector_width < FEWEST_LANES:
-            return f"{self.name} copies vectors of {FEWEST_LANES}, which {device} gets wrong"
+        reason = refuse_device(self.name, problem, device)
+        if reason or not isinstance(problem, ConvProblem):
+            return reason
         if problem.direction == "backward_weights" or problem.geometry.taps > 1:
             return f"{self.name} makes results and gradients of data by filters of one tap"
         if not all(axis.pointwise for axis in axes_of(problem)):
@@ -66,32 +62,8 @@ class Share(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(PlacesJob):
     """One problem on one device."""
-
-    problem: ConvProblem
-    device: Device
-
-    @property
-    def backward(self) -> bool:
-        return self.problem.direction == "backward_data"
-
-    @property
-    def tile(self) -> Tile:
-        """The register tile of gemm/gemm.cl, whose rows are output channels."""
-        tile = tile_for(self.device, self.problem.dtype)
-        return tile if tile.vw >= FEWEST_LANES else Tile(tile.mr, 1, FEWEST_LANES)
-
-    @property
-    def itemsize_bytes(self) -> int:
-        return dtype_named(self.problem.dtype).itemsize_bytes
-
-    @property
-    def channels(self) -> tuple[int, int]:
-        """Channels of a group that come in, and that go out."""
-        p = self.problem
-        sizes = (p.group_channels, p.group_outputs)
-        return sizes[::-1] if self.backward else sizes
 
     @property
     def panels(self) -> int:

@@ -26,8 +26,9 @@ from math import prod
 from clconv.algorithms.base import FAST, Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
-from clconv.algorithms.gemm import Tile, panels, tile_for
+from clconv.algorithms.gemm import Tile, panels
 from clconv.algorithms.gemm_jobs import chunks
+from clconv.algorithms.places import FEWEST_LANES, PlacesJob, refuse_device
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Launches, Plan, loop
 from clconv.spec.dtypes import dtype_named
@@ -38,7 +39,6 @@ from clconv.spec.tensor import Problem
 SIZES = (4, 2)
 FEWEST_CHANNELS = 16  # in and out: with fewer, transforms take as long as the products save
 FEWEST_TILES = 32  # a panel; with fewer, so does the transform of filters, and lanes are idle
-FEWEST_LANES = 8  # of a vector: filters of a block fill one
 CHANNELS = 16  # that one work-item of filters.cl or images.cl transforms
 CHUNK_BYTES = 4 * 2**20  # of V: what the cores' caches hold between the launches
 
@@ -54,12 +54,9 @@ class Winograd:
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
         """Only 3x3 filters on images, forward and backward, on CPU devices."""
-        if not isinstance(problem, ConvProblem):
-            return f"{self.name} solves convolutions only"
-        if device.kernels == "gpu" or device.max_loop_turns is not None:
-            return f"{self.name} suits the caches and registers of a CPU; {device} has a GPU's"
-        if device.max_vector_width < FEWEST_LANES:
-            return f"{self.name} takes apart vectors of {FEWEST_LANES}, which {device} gets wrong"
+        reason = refuse_device(self.name, problem, device)
+        if reason or not isinstance(problem, ConvProblem):
+            return reason
         least = _Job(problem, device, Limits(workspace_bytes=0), self.m)
         return self._refuse_shape(problem) or least.refuse(self.name)
 
@@ -100,40 +97,17 @@ def tiles_of(problem: ConvProblem, m: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """One problem on one device."""
+class _Job(PlacesJob):
+    """One problem on one device, within limits."""
 
-    problem: ConvProblem
-    device: Device
     limits: Limits
     m: int  # outputs of a tile along an axis
-
-    @property
-    def backward(self) -> bool:
-        return self.problem.direction == "backward_data"
-
-    @property
-    def tile(self) -> Tile:
-        """The register tile of gemm/gemm.cl, whose rows are output channels."""
-        tile = tile_for(self.device, self.problem.dtype)
-        return tile if tile.vw >= FEWEST_LANES else Tile(tile.mr, 1, FEWEST_LANES)
-
-    @property
-    def itemsize_bytes(self) -> int:
-        return dtype_named(self.problem.dtype).itemsize_bytes
 
     @property
     def image(self) -> tuple[int, ...]:
         """Height and width of what is transformed."""
         geometry = self.problem.geometry
         return geometry.output if self.backward else geometry.input
-
-    @property
-    def channels(self) -> tuple[int, int]:
-        """Channels of a group that come in, and that go out."""
-        p = self.problem
-        sizes = (p.group_channels, p.group_outputs)
-        return sizes[::-1] if self.backward else sizes
 
     @property
     def low(self) -> tuple[int, ...]:

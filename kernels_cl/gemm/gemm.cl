@@ -22,8 +22,7 @@
 #include "common/lone.clh"
 #include "common/types.clh"
 #include "common/epilogue.clh"
-
-#define NR (NV*VW)
+#include "gemm/tile.clh"
 
 LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const REAL *bias,
                  global REAL *c, int M, int N, int K, int depth, int skip,
@@ -71,21 +70,7 @@ LONE_KERNEL void gemm(global const REAL *a, global const REAL *b, global const R
         }
     }
 
-    for (int k = 0; k < K; k++) {
-        VEC bv[NV];
-#pragma unroll
-        for (int j = 0; j < NV; j++)
-            bv[j] = LOAD_VEC(b + j*VW);
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            const VEC av = (VEC)(a[i]);
-#pragma unroll
-            for (int j = 0; j < NV; j++)
-                acc[i][j] = fma(av, bv[j], acc[i][j]);
-        }
-        a += MR;
-        b += NR;
-    }
+    MULTIPLY(acc, a, b, K)
 
 #pragma unroll
     for (int i = 0; i < MR; i++) {

@@ -13,7 +13,6 @@
  * Source  Van Zee & van de Geijn, "BLIS: a framework for rapidly instantiating BLAS
  *         functionality", 2015.
  */
-#define NR (NV*VW)
 #include "common/lone.clh"
 #include "common/types.clh"
 #include "common/epilogue.clh"
@@ -21,6 +20,7 @@
 #include "common/window.clh"
 #include "common/staged.clh"
 #include "common/segments.clh"
+#include "gemm/tile.clh"
 
 /* `count` neighbouring pixels into panels, from `lane` on; panels are `apart`. */
 static inline void spread(local REAL *panels, int apart, int lane, global const REAL *row, int count)
@@ -83,21 +83,7 @@ LONE_KERNEL void pointwise(global const REAL *x, global const REAL *w, global co
                         for (int k = 0; k < NV; k++)
                             acc[i][k] = LOAD_VEC(kept + i*NR + k*VW);
                 }
-                for (int c = 0; c < K; c++) {
-                    VEC bv[NV];
-#pragma unroll
-                    for (int k = 0; k < NV; k++)
-                        bv[k] = LOAD_VEC(b + k*VW);
-#pragma unroll
-                    for (int i = 0; i < MR; i++) {
-                        const VEC av = (VEC)(a[i]);
-#pragma unroll
-                        for (int k = 0; k < NV; k++)
-                            acc[i][k] = fma(av, bv[k], acc[i][k]);
-                    }
-                    a += MR;
-                    b += NR;
-                }
+                MULTIPLY(acc, a, b, K)
                 if (c0 + K < C) {
 #pragma unroll
                     for (int i = 0; i < MR; i++)

@@ -10,13 +10,13 @@
  * Macros  REAL, VW: common/types.clh. M: transforms.clh. MR, NV: of a register tile; NR = NV*VW.
  *         ACTIVATION, ACCUMULATE: common/epilogue.clh.
  */
-#define NR (NV*VW)
 #include "common/lone.clh"
 #include "common/types.clh"
 #include "common/epilogue.clh"
 #include "common/rows.clh"
-#include "winograd/transforms.clh"
 #include "common/segments.clh"
+#include "gemm/tile.clh"
+#include "winograd/transforms.clh"
 
 /* The inverse of take_apart in images.cl: line[M*l + j] is lane l of p[j]. */
 static inline void put_together(local REAL *line, const VEC p[M])
@@ -76,21 +76,7 @@ LONE_KERNEL void products(global const REAL *u, global const REAL *v, global con
 #pragma unroll
                 for (int k = 0; k < NV; k++)
                     acc[i][k] = (VEC)(0);
-            for (int c = 0; c < C; c++) {
-                VEC bv[NV];
-#pragma unroll
-                for (int k = 0; k < NV; k++)
-                    bv[k] = LOAD_VEC(b + k*VW);
-#pragma unroll
-                for (int i = 0; i < MR; i++) {
-                    const VEC av = (VEC)(a[i]);
-#pragma unroll
-                    for (int k = 0; k < NV; k++)
-                        acc[i][k] = fma(av, bv[k], acc[i][k]);
-                }
-                a += MR;
-                b += NR;
-            }
+            MULTIPLY(acc, a, b, C)
 #pragma unroll
             for (int i = 0; i < MR; i++)
 #pragma unroll

@@ -35,6 +35,20 @@ def whole_numbers(problem, seed=0):
     }
 
 
+def hold_infinite_filters(device, problems, special):
+    """Hold implicit_gemm to direct, the definition: filters that are not finite meet no padding.
+
+    Results are whole numbers but where a filter is not.
+    """
+    for index, problem in enumerate(problems):
+        rng, operands = np.random.default_rng(index), whole_numbers(problem, index)
+        operands["w"].flat[rng.integers(operands["w"].size)] = special
+        expected = solve(device, problem, "direct", operands)
+        assert 0 < np.isfinite(expected).mean() < 1
+        result = solve(device, problem, "implicit_gemm", operands)
+        np.testing.assert_array_equal(result, expected, err_msg=str(problem))
+
+
 def solve(device, problem, algorithm, operands, limits=None):
     """Return the only result of an algorithm's plan.
 
