@@ -79,10 +79,12 @@ def test_pieces_of_an_image_have_its_tiles(device, name):
     options = {"padding": (1, 2), "algorithm": name, "device": device}
     whole = clconv.conv(x, w, **options)
     dx = clconv.conv_backward_data(whole, w, input_shape=x.shape, **options)
-    with clconv.limits(allocation=2**15):
-        np.testing.assert_array_equal(clconv.conv(x, w, **options), whole)
-        shape = {"input_shape": x.shape}
-        np.testing.assert_array_equal(clconv.conv_backward_data(whole, w, **shape, **options), dx)
+    shape = {"input_shape": x.shape}
+    for allocation in (2**15, 2**16, 70000):  # pieces of as many rows as fit would be 8, 15 and 30
+        with clconv.limits(allocation=allocation):
+            np.testing.assert_array_equal(clconv.conv(x, w, **options), whole)
+            again = clconv.conv_backward_data(whole, w, **shape, **options)
+            np.testing.assert_array_equal(again, dx)
 
 
 def test_auto_takes_it_where_errors_may_spread(device):
