@@ -34,7 +34,8 @@ def main() -> int:
     console = Console()
     chosen = [path for path in files() if re.search(options.files, path)]
     with tempfile.TemporaryDirectory(prefix="clconv-mutants-") as folder:
-        hunt = Hunt(Path(folder), options.jobs, console)
+        reviewed, missed = read_reviewed()
+        hunt = Hunt(Path(folder), options.jobs, console, reviewed)
         start = time.monotonic()
         console.print(f"tracing the unmutated quick grid ({options.jobs} processes after that)")
         hunt.trace()
@@ -42,7 +43,6 @@ def main() -> int:
         quotas = {path: -(-wanted(path) * options.share // 100) for path in chosen}
         found = hunt.run(by_hand, quotas)
     found.sort(key=lambda each: (each.mutant.path, each.mutant.line, each.mutant.id))
-    reviewed, missed = read_reviewed()
     summary = _report(console, found, reviewed, missed, time.monotonic() - start)
     told = {"summary": summary, "mutants": [_told(each, reviewed) for each in found]}
     Path(options.report).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -75,7 +75,7 @@ def hunt(task: dict[str, Any]) -> dict[str, Any]:
                         return {"verdict": "build", "by": told, "case": case}
                     return {"verdict": "caught", "by": by, "case": case, "message": told}
         sys.path.append(task["tests"])
-        for each in chosen:
+        for each in chosen if task.get("guards", True) else ():
             case = str(each)
             told = guards(each)
             if told:
