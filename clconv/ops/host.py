@@ -71,7 +71,7 @@ def _run_whole(
     context.run(route.plan, buffers, (), scratch)
     for name, array in runs.items():
         if context.device.shares_host_memory:
-            show_to_host(context.queue, buffers[name], array)
+            show_to_host(context, buffers[name], array)
         else:
             cl.enqueue_copy(context.queue, _bytes(array), buffers[name])
         if array is not results[name]:
@@ -104,14 +104,17 @@ def over_host_memory(context: Context, array: Array) -> cl.Buffer:
     """
     flags = cl.mem_flags
     access = flags.READ_WRITE if array.flags.writeable else flags.READ_ONLY
-    return cl.Buffer(context.opencl, access | flags.USE_HOST_PTR, hostbuf=_bytes(array))
+    memory = _bytes(array) if array.dtype.kind == "V" else array
+    return cl.Buffer(context.opencl, access | flags.USE_HOST_PTR, hostbuf=memory)
 
 
-def show_to_host(queue: cl.CommandQueue, buffer: cl.Buffer, array: Array) -> None:
+def show_to_host(context: Context, buffer: cl.Buffer, array: Array) -> None:
     """Wait until `array` holds what was computed into the buffer over it."""
-    # Mapping is what makes the host see a buffer over its own memory; it moves nothing there.
-    mapped, _ = cl.enqueue_map_buffer(
-        queue, buffer, cl.map_flags.READ, 0, (array.nbytes,), np.dtype(np.uint8), is_blocking=True
-    )
-    mapped.base.release(queue)
+    queue = context.queue
+    if not context.device.works_in_place:
+        # Mapping is what makes the host see a buffer over its own memory, by the standard.
+        whole, byte = (array.nbytes,), np.dtype(np.uint8)
+        read = cl.map_flags.READ
+        mapped, _ = cl.enqueue_map_buffer(queue, buffer, read, 0, whole, byte, is_blocking=True)
+        mapped.base.release(queue)
     queue.finish()

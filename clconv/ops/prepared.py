@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -82,8 +81,11 @@ class PreparedPlan:
         self.plan = plan
         self._context, self._given, self._scratch = context, given, scratch
         self._bound = context.bind(plan)
-        self._operands = {n: t for n, t in plan.problem.operands.items() if n not in given}
-        self._results = dict(plan.problem.results)
+        operands = plan.problem.operands
+        self._operands = {n: _Expected(t) for n, t in operands.items() if n not in given}
+        self._results = {n: _Expected(t) for n, t in plan.problem.results.items()}
+        self._is_empty = _is_empty(plan.problem)
+        self._reads_result = getattr(plan.problem, "beta", 0) != 0
         self._lock = threading.Lock()
 
     @property
@@ -130,7 +132,7 @@ class PreparedPlan:
         for name, array in given.items():
             _check(name, array, self._operands[name], on_device)
         results = self._outputs(out, arrays, on_device)
-        if _is_empty(self.problem):  # no images, or gradients of no terms
+        if self._is_empty:  # no images, or gradients of no terms
             for array in results.values():
                 array.fill(0)
         else:
@@ -154,7 +156,7 @@ class PreparedPlan:
         _check("w", w, self._operands["w"], is_device_array(w))
         context = Context(self._context.device, self._context.queue, self._context.opencl)
         first, rest = self.plan.split("w")
-        scratch = {} if _is_empty(self.problem) else context.reserve(self.plan)
+        scratch = {} if self._is_empty else context.reserve(self.plan)
         copy = cl.Buffer(context.opencl, cl.mem_flags.READ_WRITE, w.nbytes)
         if is_device_array(w):
             w.finish()
@@ -168,14 +170,10 @@ class PreparedPlan:
         context.queue.finish()
         return PreparedPlan(context, rest, scratch, {**self._given, "w": copy})
 
-    @cached_property
-    def _dtypes(self) -> Mapping[str, np.dtype[Any]]:
-        return {name: numpy_dtype(tensor.dtype) for name, tensor in self._results.items()}
-
     def _outputs(self, out: Any, arrays: Sequence[Array], on_device: bool) -> dict[str, Array]:
         """Return the arrays that results go to: checked, or new."""
         if out is None:
-            if getattr(self.problem, "beta", 0):
+            if self._reads_result:
                 raise ValueError(f"{self.problem} adds to its result: out has to be given")
             return {name: self._empty(name, arrays, on_device) for name in self._results}
         several = out if isinstance(out, tuple) else (out,)
@@ -191,12 +189,12 @@ class PreparedPlan:
         return named
 
     def _empty(self, name: str, arrays: Sequence[Array], on_device: bool) -> Array:
-        shape = self._results[name].shape
+        wanted = self._results[name]
         if not on_device:
-            return np.empty(shape, self._dtypes[name])
+            return np.empty(wanted.shape, wanted.dtype)
         import pyopencl.array as cl_array
 
-        return cl_array.empty(arrays[0].queue, shape, self._dtypes[name])
+        return cl_array.empty(arrays[0].queue, wanted.shape, wanted.dtype)
 
     def _on_host(self, arrays: Mapping[str, Array], results: Mapping[str, Array]) -> None:
         context, shared = self._context, self._context.device.shares_host_memory
@@ -205,9 +203,9 @@ class PreparedPlan:
             buffers = {n: over_host_memory(context, a) for n, a in {**operands, **results}.items()}
             context.run(self._bound, {**buffers, **self._given}, (), self._scratch)
             for name, array in results.items():
-                show_to_host(context.queue, buffers[name], array)
+                show_to_host(context, buffers[name], array)
             return
-        flags, reads = cl.mem_flags, getattr(self.problem, "beta", 0) != 0
+        flags, reads = cl.mem_flags, self._reads_result
         buffers = {}
         for name, array in {**operands, **results}.items():
             buffers[name] = cl.Buffer(context.opencl, flags.READ_WRITE, array.nbytes)
@@ -241,15 +239,22 @@ def _is_empty(problem: Problem) -> bool:
     return any(0 in tensor.shape for tensor in problem.operands.values())
 
 
-def _check(name: str, array: Any, tensor: Tensor, on_device: bool) -> None:
+class _Expected:
+    """What an array has to be: looked up at every call, so kept in numpy's terms."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.shape, self.dtype = tensor.shape, numpy_dtype(tensor.dtype)
+
+
+def _check(name: str, array: Any, wanted: _Expected, on_device: bool) -> None:
     if is_device_array(array) != on_device or not (on_device or isinstance(array, np.ndarray)):
-        wanted = "pyopencl" if on_device else "numpy"
+        kind = "pyopencl" if on_device else "numpy"
         raise TypeError(
-            f"{name} must be a {wanted} array like the others, got {type(array).__name__}"
+            f"{name} must be a {kind} array like the others, got {type(array).__name__}"
         )
-    if array.dtype.name != tensor.dtype:
-        raise TypeError(f"{name} has dtype {array.dtype}, but the plan is for {tensor.dtype}")
-    if tuple(array.shape) != tensor.shape:
+    if array.dtype != wanted.dtype and array.dtype.name != wanted.dtype.name:
+        raise TypeError(f"{name} has dtype {array.dtype}, but the plan is for {wanted.dtype}")
+    if array.shape != wanted.shape:
         raise GeometryError(
-            f"{name} has shape {tuple(array.shape)}, but the plan is for {tensor.shape}"
+            f"{name} has shape {tuple(array.shape)}, but the plan is for {wanted.shape}"
         )

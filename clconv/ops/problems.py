@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from clconv.errors import GeometryError, UnsupportedError
@@ -17,6 +18,7 @@ from clconv.ops.arguments import (
     window_geometry,
 )
 from clconv.ops.arrays import Array, is_device_array
+from clconv.program.context import PLANS_REMEMBERED
 from clconv.spec.dtypes import INTEGER, REAL
 from clconv.spec.general import GeneralConvProblem
 from clconv.spec.geometry import INDEX_LIMIT, Geometry, Sizes
@@ -43,7 +45,54 @@ def conv_problem(
     dilation, groups, flip, padding_mode, dimension_numbers, activation, beta. `stored` are fields
     of a GeneralConvProblem: accumulator, zero_points. A problem that has nothing
     of the general kind is a plain one.
+
+    Problems of plain arguments are remembered: a call's own work is then to look one up.
     """
+    given = (direction, dtypes, x_shape, w_shape)
+    if all(map(_is_simple, options.values())):
+        # 1, 1.0 and True are one key, but not one argument.
+        kinds = tuple(map(type, options.values()))
+        return _remembered(*given, tuple(options.items()), kinds, bias, tuple(stored.items()))
+    return _stated(*given, options, bias, stored)
+
+
+def _is_simple(value: Any) -> bool:
+    """Tell whether a value is told from others by its type and by being equal."""
+    kind = type(value)
+    return kind in _SIMPLE or (kind is tuple and all(map(_is_sizes, value)))
+
+
+def _is_sizes(value: Any) -> bool:
+    kind = type(value)
+    return kind is int or (kind is tuple and all(type(entry) is int for entry in value))
+
+
+_SIMPLE = frozenset({int, bool, float, str, type(None)})
+
+
+@lru_cache(maxsize=PLANS_REMEMBERED)
+def _remembered(
+    direction: Direction,
+    dtypes: tuple[str, str],
+    x_shape: Sizes,
+    w_shape: Sizes,
+    options: tuple[tuple[str, Any], ...],
+    kinds: tuple[type, ...],
+    bias: bool,
+    stored: tuple[tuple[str, Any], ...],
+) -> Convolution:
+    return _stated(direction, dtypes, x_shape, w_shape, dict(options), bias, dict(stored))
+
+
+def _stated(
+    direction: Direction,
+    dtypes: tuple[str, str],
+    x_shape: Sizes,
+    w_shape: Sizes,
+    options: Mapping[str, Any],
+    bias: bool,
+    stored: Mapping[str, Any],
+) -> Convolution:
     numbers = _numbers(direction, x_shape, w_shape, options.get("dimension_numbers"))
     groups = integer("groups", options["groups"])
     plain_x = permuted(x_shape, numbers.x, numbers.plain_x)

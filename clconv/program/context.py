@@ -196,11 +196,12 @@ def default_context(choice: str | Device | None = None) -> Context:
     """
     refuse_inherited()
     device = select_device(choice)
-    if device not in _contexts.by_device:
+    context = _contexts.by_device.get(device)
+    if context is None:
         opencl = _opencl_context(device)
         queue = cl.CommandQueue(opencl, device.handle)
-        _contexts.by_device[device] = Context(device, queue, opencl)
-    return _contexts.by_device[device]
+        context = _contexts.by_device[device] = Context(device, queue, opencl)
+    return context
 
 
 def context_of(queue: cl.CommandQueue) -> Context:

@@ -22,6 +22,9 @@ Kind = Literal["discrete GPU", "integrated GPU", "CPU", "accelerator"]
 RANK: tuple[Kind, ...] = ("discrete GPU", "integrated GPU", "CPU", "accelerator")
 # Between CPU drivers: starts a kernel in 3 us where PoCL 3.1 takes 18 (AMD Zen 4).
 PREFERRED_PLATFORM = "Intel(R) OpenCL"
+# CPU drivers whose buffers over host memory are that memory: mapping them, as others need, moves
+# nothing and takes longer than a small kernel.
+IN_PLACE_PLATFORMS = ("Intel(R) OpenCL", "Portable Computing Language")
 CHOICE_VARIABLE = "CLCONV_DEVICE"
 KERNELS_VARIABLE = "CLCONV_KERNELS"
 MAX_VECTOR_WIDTH = 16  # elements, in OpenCL C
@@ -60,6 +63,9 @@ class Device:
     max_loop_turns: int | None  # of a work-item's loops in all, where the driver ends them then
     handle: cl.Device = field(repr=False, compare=True)
 
+    def __hash__(self) -> int:
+        return hash(self.handle)  # asked for in every call
+
     def answers_to(self, wanted: str) -> bool:
         """Whether `wanted` is this device's number or part of its names: "pocl" is in a version."""
         names = f"{self.platform} {self.name} {self.version}".lower()
@@ -75,6 +81,12 @@ class Device:
     def quirk(self) -> Quirk | None:
         """What it is known to do wrong."""
         return find_quirk(self.platform, self.name, self.version)
+
+    @property
+    def works_in_place(self) -> bool:
+        """Whether the host sees what kernels wrote over its memory, once they have ended."""
+        in_place = self.platform in IN_PLACE_PLATFORMS
+        return in_place and self.kind == "CPU" and self.shares_host_memory
 
     def rank(self) -> tuple[bool, bool, int, bool, bool]:
         """Return the sort key of the default choice, best first."""

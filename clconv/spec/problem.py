@@ -78,6 +78,11 @@ class ConvProblem:
             raise UnsupportedError(f"dtype {self.dtype} is not one of {', '.join(COMPUTED)}")
         refuse_long_indices(x=self.x_shape, w=self.w_shape, y=self.y_shape)
 
+    def __hash__(self) -> int:
+        # Asked for in every call: these tell most problems apart, and equality does the rest.
+        sizes = (self.batch, self.channels, self.outputs, self.geometry.input, self.geometry.kernel)
+        return hash((self.direction, sizes))
+
     @property
     def x_shape(self) -> Sizes:
         """(N, C, *input)"""

@@ -7,10 +7,12 @@ import pytest
 
 import clconv
 from clconv import reference
+from clconv.ops.problems import conv_problem
 
 F32 = np.float32
 X, W = np.ones((2, 4, 8, 9), F32), np.ones((6, 4, 3, 3), F32)
 DY = np.ones((2, 6, 6, 7), F32)
+PLAIN = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "flip": False}
 
 
 @pytest.fixture(autouse=True)
@@ -165,3 +167,17 @@ def test_reference_refuses_the_same(name):
     change, _ = WRONG_CONV[name]
     with pytest.raises(ValueError, match=r"."):
         reference.conv(**({"x": X, "w": W} | change))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"stride": 1.0}, {"stride": True}, {"padding": (True, 1)}, {"padding": ((1, 1.0), (1, 1))}],
+    ids=str,
+)
+def test_problems_are_remembered_by_type_too(options):
+    right = dict.fromkeys(options, 1)
+    problem = conv_problem("forward", ("float32",) * 2, X.shape, W.shape, {**PLAIN, **right})
+    again = conv_problem("forward", ("float32",) * 2, X.shape, W.shape, {**PLAIN, **right})
+    assert problem is again
+    with pytest.raises(TypeError, match=f"{next(iter(options))} must be"):
+        clconv.conv(X, W, **options)

@@ -220,3 +220,20 @@ def test_device_without_shared_memory(device, monkeypatch):
     expected, where = clconv.max_pool(X, 2, return_indices=True, device=device)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(indices, where)
+
+
+def test_memory_is_mapped_where_a_driver_is_not_known_to_work_in_place(device, monkeypatch):
+    import dataclasses
+
+    import pyopencl as cl
+
+    if not device.shares_host_memory:
+        pytest.skip(f"{device} has memory of its own: arrays are copied")
+    expected, calls, enqueue = clconv.conv(X, W, device=device), [], cl.enqueue_map_buffer
+    monkeypatch.setattr(
+        cl, "enqueue_map_buffer", lambda *a, **k: calls.append(a) or enqueue(*a, **k)
+    )
+    other = dataclasses.replace(device, platform="Another")
+    assert not other.works_in_place
+    np.testing.assert_array_equal(clconv.conv(X, W, device=other), expected)
+    assert len(calls) == 1
