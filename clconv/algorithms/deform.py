@@ -100,6 +100,7 @@ class _Gradients(Job):
             p.dtype,
             transposed(self.filters("w")),
             "packed_w",
+            self.tile,
             width=self.tile.mr,
             rows=self.unfolded,
             depth=p.group_outputs,
@@ -123,7 +124,9 @@ class _Gradients(Job):
             origin=whole.origin + chunk.first_window,
         )
         m, n, k, groups = self.unfolded, chunk.columns, p.group_outputs, p.groups
-        yield pack_launch(p.dtype, dy, "packed_dy", width=tile.nr, rows=n, depth=k, groups=groups)
+        yield pack_launch(
+            p.dtype, dy, "packed_dy", tile, width=tile.nr, rows=n, depth=k, groups=groups
+        )
         columns = Matrix("columns", row=Split.plain(m, n), column=Split.plain(n, 1), group=m * n)
         yield gemm_launch(p, tile, "packed_w", "packed_dy", columns, m=m, n=n, k=k, groups=groups)
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from clconv.algorithms.element import native_width, real_macros, real_type
+from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import NO_EPILOGUE, beta_of, epilogue_macros
 from clconv.program.device import Device
 from clconv.program.plan import Launch, loop, round_up
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.problem import ConvProblem
 
+INT_MAX = 2**31 - 1
 DEPTH = 64  # k-steps that one work-item of `pack` writes
 ZEROS, BIAS, CONTINUE = 0, 1, 2  # what a product starts from; `start` in gemm.cl
 
@@ -63,6 +64,11 @@ class Split:
         """Return an axis of one stride."""
         return Split(length, 0, step)
 
+    @property
+    def joined(self) -> Split:
+        """Return the same axis, plain where its runs follow each other: longer runs."""
+        return Split.plain(INT_MAX, self.step) if self.outer == self.inner * self.step else self
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
@@ -84,6 +90,7 @@ def pack_launch(
     dtype: str,
     src: Matrix,
     dst: str,
+    tile: Tile,
     *,
     width: int,
     rows: int,
@@ -93,18 +100,18 @@ def pack_launch(
     prepares: str | None = None,
 ) -> Launch:
     """Pack `rows` rows of `src`, columns [first, first + depth), into panels of `width` rows."""
-    row, column = src.row, src.column
+    row, column = src.row.joined, src.column.joined
     return Launch(
         source="gemm/pack.cl",
         kernel="pack",
-        macros={"REAL": real_type(dtype), "WIDTH": width, "DEPTH": DEPTH},
+        macros={**real_macros(dtype), "VW": tile.vw, "WIDTH": width, "DEPTH": DEPTH},
         global_size=(panels(rows, width), panels(depth, DEPTH), groups),
         local_size=(1, 1, 1),
         arguments=(
             *(src.name, dst, rows, depth, first, src.origin, src.group),
             *(row.inner, row.outer, row.step, column.inner, column.outer, column.step),
         ),
-        turns=loop(width) + loop(DEPTH, loop(width)),
+        turns=2 * loop(width) + loop(DEPTH, 2 * loop(width)),
         prepares=prepares,
     )
 

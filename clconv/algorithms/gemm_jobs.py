@@ -160,6 +160,7 @@ class Forward(Job):
             p.dtype,
             self.filters("w"),
             "packed_w",
+            tile,
             width=tile.mr,
             rows=m,
             depth=k,
@@ -214,6 +215,7 @@ class BackwardData(Job):
                 p.dtype,
                 transposed(self.filters("w", skip)),
                 "packed_w",
+                self.tile,
                 width=self.tile.mr,
                 rows=taken * self.taps,
                 depth=p.group_outputs,
@@ -227,7 +229,9 @@ class BackwardData(Job):
         p, tile = self.problem, self.tile
         m, n, k, groups = taken * self.taps, count * self.positions, p.group_outputs, p.groups
         dy = transposed(self.images("dy", first))
-        yield pack_launch(p.dtype, dy, "packed_dy", width=tile.nr, rows=n, depth=k, groups=groups)
+        yield pack_launch(
+            p.dtype, dy, "packed_dy", tile, width=tile.nr, rows=n, depth=k, groups=groups
+        )
         columns = Matrix("columns", row=Split.plain(m, n), column=Split.plain(n, 1), group=m * n)
         yield gemm_launch(p, tile, "packed_w", "packed_dy", columns, m=m, n=n, k=k, groups=groups)
         yield col2im_launch(
@@ -270,6 +274,7 @@ class BackwardWeights(Job):
                 p.dtype,
                 dy,
                 "packed_dy",
+                tile,
                 width=tile.mr,
                 rows=m,
                 depth=count,

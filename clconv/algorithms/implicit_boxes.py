@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 
 from clconv.algorithms.axes import Axis, pixels_of, taps_of
 from clconv.algorithms.gemm import Tile, panels
 from clconv.spec.dtypes import dtype_named
 
 STAGED_BYTES = 48 * 1024  # of image, with its padding: about a first-level cache
-TILES = 64  # register tiles whose sums a work-item keeps
+TILES = 128  # register tiles whose sums a work-item keeps
 ROWS = 2048  # offsets of terms that are summed in one go
+PANEL_BYTES = 10 * 1024  # of a panel of filters, where taps use pixels again: both stay near
 TERMS = 64  # of a sum, wanted at least before the sums are put aside
 TERMS_OF_WINDOWS = 384  # likewise, where the sum is over windows
-USES = 8  # of a staged pixel, in vectors of lanes, wanted at least
+USES = 32  # of a staged pixel, in panels of lanes, wanted at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,10 @@ def staged_elements(dtype: str) -> int:
     return STAGED_BYTES // dtype_named(dtype).itemsize_bytes
 
 
-def local_bytes(tile: Tile) -> int:
-    """Return the local memory of a work-item, at most."""
-    return STAGED_BYTES + 8 * TILES * tile.mr * tile.nr + 4 * ROWS + 8 * TILES * tile.mr
+def local_bytes(tile: Tile, dtype: str) -> int:
+    """Return the local memory of a work-item."""
+    sums = TILES * tile.mr * tile.nr * dtype_named(dtype).itemsize_bytes
+    return STAGED_BYTES + sums + 4 * ROWS + 8 * TILES * tile.mr
 
 
 def box_of(
@@ -67,13 +69,15 @@ def box_of(
     """
     room, taps = staged_elements(dtype), taps_of(axes)
     wanted = min(channels, -(-TERMS // taps))
-    shared = _panels(taps, lanes, tile)
-    for least in (wanted, 1):
+    shared = _panels(axes, lanes, tile)
+    near = PANEL_BYTES // (tile.nr * dtype_named(dtype).itemsize_bytes)
+    most = max(channels, 1) if taps == 1 else max(near // taps, 1)
+    for least in (min(wanted, most), 1):
         target = TILES // shared * tile.mr
         while target:
             windows = _windows(axes, batch, target)
             pixels = pixels_of(axes, windows[1:])
-            fit = min(room // (windows[0] * pixels), ROWS // taps, max(channels, 1))
+            fit = min(room // (windows[0] * pixels), ROWS // taps, max(channels, 1), most)
             if fit >= min(least, ROWS // taps) > 0:
                 return Box(windows, even(max(channels, 1), fit), pixels, shared)
             target //= 2
@@ -88,7 +92,7 @@ def box_of_rows(
     Rows for a few tiles at least, so that what is staged is used; fewer where pixels have no room.
     """
     room, taps = staged_elements(dtype), taps_of(axes)
-    whole, shared = panels(channels * taps, tile.mr), _panels(taps, lanes, tile)
+    whole, shared = panels(channels * taps, tile.mr), _panels(axes, lanes, tile)
     most = TILES // shared
     for least in (min(4, whole, most), 1):
         target = TERMS_OF_WINDOWS
@@ -104,9 +108,11 @@ def box_of_rows(
     return None
 
 
-def _panels(taps: int, lanes: int, tile: Tile) -> int:
-    """Return how many panels share a box: with few taps, staging is dear unless several do."""
-    return min(-(-USES // taps), panels(lanes, tile.nr), TILES)
+def _panels(axes: Sequence[Axis], lanes: int, tile: Tile) -> int:
+    """Return how many panels share a box: what is staged is to be used often."""
+    # Windows see a pixel so often; along an axis of one tap, what they skip is not staged.
+    uses = prod(axis.taps / axis.stride if axis.taps > 1 else 1 for axis in axes)
+    return min(ceil(USES / uses), panels(lanes, tile.nr), TILES)
 
 
 def even(total: int, most: int) -> int:

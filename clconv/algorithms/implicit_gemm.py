@@ -38,6 +38,7 @@ from clconv.algorithms.implicit_boxes import (
     Box,
     box_of,
     box_of_rows,
+    even,
     local_bytes,
     staged_elements,
 )
@@ -70,7 +71,7 @@ class ImplicitGemm:
             return f"{self.name} stages boxes in long loops, which {device} ends"
         if device.max_vector_width < FEWEST_LANES:
             return f"{self.name} transposes vectors of {FEWEST_LANES}, which {device} gets wrong"
-        if device.local_memory_bytes < local_bytes(_tile(device, problem)):
+        if device.local_memory_bytes < local_bytes(_tile(device, problem), problem.dtype):
             return f"{self.name} needs more local memory than {device} has"
         return _Job(problem, device, Limits(workspace_bytes=0)).refuse(self.name)
 
@@ -189,6 +190,7 @@ class _Job:
             p.dtype,
             filters,
             "packed_w",
+            self.tile,
             width=self.tile.nr,
             rows=p.group_outputs,
             depth=terms,
@@ -275,9 +277,9 @@ class _Job:
         assert box is not None
         boxes = box.count(axes, p.batch)
         outs = panels(out, self.tile.nr)
-        # One panel each, if that is what it takes to keep every core busy to the end.
-        units = self.device.compute_units
-        taken = box.panels if boxes * panels(outs, box.panels) * p.groups >= 4 * units else 1
+        # Fewer panels, if that is what it takes to keep every core busy to the end.
+        spread = max(boxes * outs * p.groups // (4 * self.device.compute_units), 1)
+        taken = even(outs, min(box.panels, spread))
         return Launch(
             source="implicit_gemm/implicit_gemm.cl",
             kernel="implicit_images",
@@ -312,6 +314,7 @@ class _Job:
                 p.dtype,
                 dy,
                 "packed_dy",
+                self.tile,
                 width=self.tile.nr,
                 rows=outputs,
                 depth=count * positions,

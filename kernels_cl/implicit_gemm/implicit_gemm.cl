@@ -28,6 +28,7 @@
 #include "common/types.clh"
 #include "common/epilogue.clh"
 #include "common/rows.clh"
+#include "common/transpose.clh"
 #include "common/window.clh"
 #include "common/staged.clh"
 #include "implicit_gemm/tile.clh"
@@ -49,20 +50,32 @@
         _Pragma("unroll") for (int j = 0; j < NV; j++)           \
             STORE_VEC(acc[i][j], sums + i*NR + j*VW)
 
+/* MR neighbours, as many as the tile has rows. */
+#if MR == 8
+#define STORE_RUN(from, to) vstore8(vload8(0, from), 0, to)
+#elif MR == 6
+#define STORE_RUN(from, to)                       \
+    do {                                          \
+        vstore4(vload4(0, from), 0, to);          \
+        vstore2(vload2(0, (from) + 4), 0, (to) + 4); \
+    } while (0)
+#endif
+
 /* Write a finished tile: entry i of lane l to to[results[i] + l*lane_step]; `live` entries of
  * `lanes` lanes. */
 static inline void write_tile(VEC acc[MR][NV], global REAL *to, local const int *results, int live,
                               int lanes, int lane_step, REAL beta)
 {
     /* The tap order of a flipped filter may bring the last where a run would end. */
-    const bool run = live == 8 && results[1] - results[0] == 1 && results[7] - results[0] == 7;
+    const bool run = live == MR && results[1] - results[0] == 1
+                     && results[MR - 1] - results[0] == MR - 1;
 #pragma unroll
     for (int j = 0; j < NV; j++) {
         VEC t[8];
 #pragma unroll
         for (int i = 0; i < 8; i++)
             t[i] = i < MR ? acc[i < MR ? i : 0][j] : (VEC)(0);
-        transpose(t);
+        TRANSPOSE(VEC, t); /* MR rows as 8 */
 #pragma unroll
         for (int r = 0; r < 8; r++) {
             REAL old[VW], done[VW];
@@ -80,7 +93,7 @@ static inline void write_tile(VEC acc[MR][NV], global REAL *to, local const int 
                     continue;
                 global REAL *at = to + lane*lane_step;
                 if (run)
-                    vstore8(vload8(0, done + part*8), 0, at + results[0]);
+                    STORE_RUN(done + part*8, at + results[0]);
                 else
                     for (int i = 0; i < live; i++)
                         at[results[i]] = done[part*8 + i];
