@@ -32,8 +32,11 @@ COPIED = 16  # elements of the vectors that rows are copied in (common/staged.cl
 MOST_PHASES = 16
 # Compiled as straight code, and summed in private memory: more, and a build takes seconds.
 MOST_TAPS_A_ROW, MOST_TAPS = 64, 1024
-UNROLLED_TAPS = 9
-BLOCK = 4  # rows of windows at once
+UNROLLED_TAPS = 49
+# Of sums at once: as many as a core has under way; fewer where one soon ends, and the next begins.
+CHAINS, CHAINS_OF_FEW, FEW_TAPS = 8, 4, 9
+WINDOWS = 1024  # of a work-item, wanted at least
+ITEMS_PER_COMPUTE_UNIT = 16
 LANES = {4: "int", 8: "long"}
 
 
@@ -86,10 +89,20 @@ class Staged:
                 reached = all(axis.taps for axis in axes)
                 yield self.images_launch(axes, "dy", "dx", 1, p.group_outputs if reached else 0)
 
+    def vectors(self, axes: tuple[Axis, ...]) -> int:
+        """Return the vectors of each row that are summed at once."""
+        return 2 if axes[2].windows > self.width and taps_of(axes) > FEW_TAPS else 1
+
+    def block(self, axes: tuple[Axis, ...]) -> int:
+        """Return the rows of windows that are summed at once."""
+        chains = CHAINS if taps_of(axes) > FEW_TAPS else CHAINS_OF_FEW
+        return min(chains // self.vectors(axes), axes[1].windows)
+
     def box(self, axes: tuple[Axis, ...], summed: int) -> tuple[int, int] | None:
         """Return rows and columns of the windows of a box, whole rows if that can be."""
         _, h, w = axes
-        rows, columns = min(BLOCK, h.windows), w.windows
+        block = self.block(axes)
+        rows, columns = block, w.windows
         while self.staged(axes, summed, rows, columns) > self.room:
             if columns > self.width:
                 columns = round_up(columns // 2, self.width)
@@ -97,19 +110,20 @@ class Staged:
                 rows = 1
             else:
                 return None
-        while rows < h.windows and self.staged(axes, summed, rows + BLOCK, columns) <= self.room:
-            rows += BLOCK
+        while rows < h.windows and self.staged(axes, summed, rows + block, columns) <= self.room:
+            rows += block
         return min(rows, h.windows), columns
 
     def staged(self, axes: tuple[Axis, ...], summed: int, rows: int, columns: int) -> int:
         """Return the elements staged for so many windows: see the kernel."""
-        _, h, w = axes
-        size = pixels_of(axes, (1, round_up(rows, min(BLOCK, h.windows)), columns))
-        return max(summed, 1) * (size + taps_of(axes)) + self.width * w.stride
+        w = axes[2]
+        size = pixels_of(axes, (1, round_up(rows, self.block(axes)), columns))
+        behind = self.vectors(axes) * self.width * w.stride
+        return max(summed, 1) * (size + taps_of(axes)) + behind
 
     def macros(self, axes: tuple[Axis, ...]) -> dict[str, int | str]:
         """Return those of both kernels."""
-        p, (_, h, _) = self.problem, axes
+        p = self.problem
         names = zip(("F", "S", "D"), ("taps", "stride", "dilation"), strict=True)
         window = {
             prefix + letter: max(getattr(axis, field), 1)
@@ -121,7 +135,8 @@ class Staged:
             "VW": self.width,
             "LANE": LANES[dtype_named(p.dtype).itemsize_bytes],
             "STAGED": self.room,
-            "BLOCK": min(BLOCK, h.windows),
+            "BLOCK": self.block(axes),
+            "VECTORS": self.vectors(axes),
             "UNROLLED": int(taps_of(axes) <= UNROLLED_TAPS),
             "GRADIENT": int(p.direction == "backward_data"),
             **window,
@@ -139,11 +154,14 @@ class Staged:
         forward_flip = p.flip and p.direction == "forward"
         taps = [(a.taps - 1, -1) if forward_flip else (a.tap_first, a.tap_step) for a in axes]
         boxes = depth.windows * panels(h.windows, rows) * panels(w.windows, columns)
+        # Small planes some at a time: what a work-item begins with takes as long as one of them.
+        spread = boxes * channels * p.batch // (ITEMS_PER_COMPUTE_UNIT * self.device.compute_units)
+        share = max(min(spread, WINDOWS // (rows * columns)), 1)
         return Launch(
             source="depthwise/staged.cl",
             kernel="depthwise_staged_images",
             macros={**self.macros(axes), **epilogue_macros(p)},
-            global_size=(boxes, channels, p.batch),
+            global_size=(boxes, panels(channels, share), p.batch),
             local_size=(1, 1, 1),
             arguments=(
                 *(image, "w", "bias" if p.bias else result, result, multiplier, summed),
@@ -151,12 +169,13 @@ class Staged:
                 *three_axes(p.geometry.kernel, 1),
                 *(first for first, _ in taps),
                 *(step for _, step in taps),
+                *(channels, share),
                 *(axis.result_size for axis in axes),
                 *(axis.result_first for axis in axes),
                 *(axis.result_step for axis in axes),
                 *window_arguments(axes)[:9],
             ),
-            turns=self.turns(axes, max(summed, 1), box),
+            turns=self.turns(axes, max(summed, 1), box) * share,
         )
 
     def weights_launch(self, axes: tuple[Axis, ...]) -> Launch:
@@ -180,5 +199,5 @@ class Staged:
     def turns(self, axes: tuple[Axis, ...], times: int, box: tuple[int, int]) -> int:
         """Return an upper bound: devices that count are not served."""
         taps, lanes = taps_of(axes) + 1, loop(self.width)
-        vectors = (round_up(box[0], BLOCK) + 1) * (box[1] + 1)
-        return 64 * times * (self.room + vectors * taps * lanes * BLOCK) + 64 * self.room
+        vectors = (round_up(box[0], CHAINS) + 1) * (box[1] + 1)
+        return 64 * times * (self.room + vectors * taps * lanes * CHAINS) + 64 * self.room

@@ -9,14 +9,15 @@
  * products with the padding, so where sums are not finite they are mended by the definition.
  *
  * A box is staged with its padding (common/staged.clh), so that a tap of a vector of neighbouring
- * windows is an unaligned load, and BLOCK rows of windows share theirs. Sums are chains in the order
+ * windows is an unaligned load, and BLOCK rows of windows share theirs: enough chains of sums to hide
+ * the latency of one. Sums are chains in the order
  * of m and t; those of a weight gradient, one for each lane, are added in lane order.
  *
- * Launch  images: global (boxes, channels that go out, batch); weights: global (outputs, 1, 1);
+ * Launch  images: global (boxes, ceil(channels that go out/`share`), batch); weights: global (outputs, 1, 1);
  *         local (1, 1, 1).
  * Macros  REAL, VW: common/types.clh. LANE: the integer type of REAL's size. ACTIVATION, ACCUMULATE:
  *         common/epilogue.clh. Window: common/window.clh. STAGED: elements of a box with its filters.
- *         BLOCK: rows of windows at once. UNROLLED: 1 where all taps are. GRADIENT: 1 in a data
+ *         BLOCK, VECTORS: rows of windows at once, and vectors of each. UNROLLED: 1 where all taps are. GRADIENT: 1 in a data
  *         gradient.
  */
 #include "common/lone.clh"
@@ -60,6 +61,20 @@ static inline VEC load_windows(local const REAL *at)
 #endif
 }
 
+/* Taps `first`, `first` + `step`, ... of a stored filter. */
+static inline void load_filter(local REAL *to, global const REAL *from, Place size, Place first,
+                               Place step)
+{
+    for (int d = 0; d < FD; d++)
+        for (int h = 0; h < FH; h++) {
+            const Place row = {first.d + d*step.d, first.h + h*step.h, first.w};
+            global const REAL *at = from + flat(row, size);
+#pragma unroll
+            for (int w = 0; w < FW; w++)
+                *to++ = at[w*step.w];
+        }
+}
+
 /* By the definition: the sum of window `at`, of the products with pixels that are there. */
 static REAL sum_inside(global const REAL *x, local const REAL *filters, REAL sum, Window win,
                        Place at, int summed)
@@ -77,99 +92,108 @@ LONE_KERNEL void depthwise_staged_images(
     global const REAL *x, global const REAL *w, global const REAL *bias, global REAL *y, int M,
     int summed, int has_bias, REAL beta, int box_h, int box_w,
     int filter_d, int filter_h, int filter_w, int tap_d, int tap_h, int tap_w,
-    int tap_step_d, int tap_step_h, int tap_step_w, int result_d, int result_h, int result_w,
+    int tap_step_d, int tap_step_h, int tap_step_w, int channels, int share,
+    int result_d, int result_h, int result_w,
     int first_d, int first_h, int first_w, int step_d, int step_h, int step_w, WINDOW_ARGUMENTS)
 {
     local REAL image[STAGED];
     const Window win = WINDOW;
-    const int k = get_global_id(1), channels = get_global_size(1), n = get_global_id(2);
+    const int n = get_global_id(2);
     const Place boxes = {OD, (OH + box_h - 1)/box_h, (OW + box_w - 1)/box_w};
     const Place nth = place_of(get_global_id(0), boxes);
     const Place first = {nth.d, nth.h*box_h, nth.w*box_w};
     const Place count = {1, min(box_h, OH - first.h), min(box_w, OW - first.w)};
     const Box box = box_under(win, first, count);
     const Place filter = {filter_d, filter_h, filter_w};
+    const Place tap_first = {tap_d, tap_h, tap_w}, tap_step = {tap_step_d, tap_step_h, tap_step_w};
     const Place result = {result_d, result_h, result_w};
-    const int taps = FD*FH*FW, channel = k*summed/M;
+    const int taps = FD*FH*FW;
     /* A block of rows, and a vector, may reach behind the box: room for that, then the filters. */
     const int below = (count.h + BLOCK - 1)/BLOCK*BLOCK - count.h;
-    const int staged = summed*volume(box.size), spare = below*APART_H*box.size.w + VW*APART;
+    const int staged = summed*volume(box.size), spare = below*APART_H*box.size.w + VECTORS*VW*APART;
     local REAL *filters = image + staged + spare;
 
-    x += (n*(channels*summed/M) + channel)*volume(win.in);
-    stage(image, x, win, box, summed);
     clear_pixels(image + staged, spare);
-    for (int m = 0; m < summed; m++)
-        for (int t = 0; t < taps; t++) {
-            const Place tap = place_of(t, win.filter);
-            const Place stored = {tap_d + tap.d*tap_step_d, tap_h + tap.h*tap_step_h,
-                                  tap_w + tap.w*tap_step_w};
-            filters[m*taps + t] = w[(k*summed + m)*volume(filter) + flat(stored, filter)];
-        }
+    for (int k = get_global_id(1)*share; k < min((int)(get_global_id(1) + 1)*share, channels); k++) {
+        global const REAL *planes = x + (n*(channels*summed/M) + k*summed/M)*volume(win.in);
+        stage(image, planes, win, box, summed);
+        for (int m = 0; m < summed; m++)
+            load_filter(filters + m*taps, w + (k*summed + m)*volume(filter), filter, tap_first,
+                        tap_step);
 
-    const REAL start = has_bias ? bias[k] : (REAL)0;
-    y += (n*channels + k)*volume(result);
-    bool finite = true;
-    for (int h = 0; h < count.h; h += BLOCK)
-        for (int q = 0; q < count.w; q += VW) {
-            VEC sum[BLOCK];
+        const REAL start = has_bias ? bias[k] : (REAL)0;
+        global REAL *out = y + (n*channels + k)*volume(result);
+        bool finite = true;
+        for (int h = 0; h < count.h; h += BLOCK)
+            for (int q0 = 0; q0 < count.w; q0 += VECTORS*VW) {
+                VEC sum[BLOCK][VECTORS];
 #pragma unroll
-            for (int r = 0; r < BLOCK; r++)
-                sum[r] = (VEC)(start);
-            for (int m = 0; m < summed; m++)
-                for (int d = 0; d < FD; d++) {
-                    local const REAL *f = filters + m*taps + d*FH*FW;
-                    local const REAL *from = image + m*volume(box.size)
-                        + (d*DD*box.size.h + h*APART_H)*box.size.w + q*APART;
-                    UNROLL_ROWS
-                    for (int i = 0; i < SEEN; i++) {
+                for (int r = 0; r < BLOCK; r++)
 #pragma unroll
-                        for (int j = 0; j < FW; j++) {
-                            const VEC pixels = load_windows(from + i*box.size.w + j*DW);
+                    for (int v = 0; v < VECTORS; v++)
+                        sum[r][v] = (VEC)(start);
+                for (int m = 0; m < summed; m++)
+                    for (int d = 0; d < FD; d++) {
+                        local const REAL *f = filters + m*taps + d*FH*FW;
+                        local const REAL *from = image + m*volume(box.size)
+                            + (d*DD*box.size.h + h*APART_H)*box.size.w + q0*APART;
+                        UNROLL_ROWS
+                        for (int i = 0; i < SEEN; i++) {
 #pragma unroll
-                            for (int r = 0; r < BLOCK; r++) {
-                                const int away = i - r*APART_H;
-                                if (away >= 0 && away % DH == 0 && away/DH < FH)
-                                    sum[r] = fma(pixels, (VEC)(f[away/DH*FW + j]), sum[r]);
+                            for (int j = 0; j < FW; j++) {
+                                VEC pixels[VECTORS];
+#pragma unroll
+                                for (int v = 0; v < VECTORS; v++)
+                                    pixels[v] = load_windows(from + i*box.size.w + j*DW + v*VW*APART);
+#pragma unroll
+                                for (int r = 0; r < BLOCK; r++) {
+                                    const int away = i - r*APART_H;
+                                    if (away < 0 || away % DH != 0 || away/DH >= FH)
+                                        continue;
+                                    const VEC tap = (VEC)(f[away/DH*FW + j]);
+#pragma unroll
+                                    for (int v = 0; v < VECTORS; v++)
+                                        sum[r][v] = fma(pixels[v], tap, sum[r][v]);
+                                }
                             }
                         }
                     }
-                }
 #pragma unroll
-            for (int r = 0; r < BLOCK; r++) {
-                if (h + r >= count.h)
-                    continue;
-                const Place at = {first_d + first.d*step_d, first_h + (first.h + h + r)*step_h,
-                                  first_w + (first.w + q)*step_w};
-                global REAL *to = y + flat(at, result);
-                const int live = min(VW, count.w - q);
+                for (int rv = 0; rv < BLOCK*VECTORS; rv++) {
+                    const int r = rv/VECTORS, q = q0 + rv % VECTORS*VW;
+                    const VEC done = sum[r][rv % VECTORS];
+                    if (h + r >= count.h || q >= count.w)
+                        continue;
+                    const Place at = {first_d + first.d*step_d, first_h + (first.h + h + r)*step_h,
+                                      first_w + (first.w + q)*step_w};
+                    global REAL *to = out + flat(at, result);
+                    const int live = min(VW, count.w - q);
 #if GRADIENT
-                REAL lanes[VW];
+                    REAL lanes[VW];
 #if !INTEGER
-                finite = finite && all(isfinite(sum[r]));
+                    finite = finite && all(isfinite(done));
 #endif
-                if (step_w == 1) {
-                    store_row(sum[r], to, live);
-                    continue;
-                }
-                STORE_VEC(sum[r], lanes);
-                for (int l = 0; l < live; l++)
-                    to[l*step_w] = lanes[l];
+                    if (step_w == 1) {
+                        store_row(done, to, live);
+                        continue;
+                    }
+                    STORE_VEC(done, lanes);
+                    for (int l = 0; l < live; l++)
+                        to[l*step_w] = lanes[l];
 #else
-                store_row(FINISH(VEC, sum[r], load_row(to, 0, 1, live)), to, live);
+                    store_row(FINISH(VEC, done, load_row(to, 0, 1, live)), to, live);
 #endif
+                }
             }
-        }
 #if GRADIENT && !INTEGER
-    if (finite)
-        return;
-    for (int i = 0; i < volume(count); i++) {
-        const Place in_box = place_of(i, count);
-        const Place at = {first.d, first.h + in_box.h, first.w + in_box.w};
-        const Place pixel = {first_d + at.d*step_d, first_h + at.h*step_h, first_w + at.w*step_w};
-        y[flat(pixel, result)] = sum_inside(x, filters, start, win, at, summed);
-    }
+        for (int i = 0; !finite && i < volume(count); i++) {
+            const Place in_box = place_of(i, count);
+            const Place at = {first.d, first.h + in_box.h, first.w + in_box.w};
+            const Place pixel = {first_d + at.d*step_d, first_h + at.h*step_h, first_w + at.w*step_w};
+            out[flat(pixel, result)] = sum_inside(planes, filters, start, win, at, summed);
+        }
 #endif
+    }
 }
 
 LONE_KERNEL void depthwise_staged_weights(global const REAL *x, global const REAL *dy,

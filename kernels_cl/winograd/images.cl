@@ -72,12 +72,14 @@ LONE_KERNEL void images(global const REAL *x, global REAL *v, int first_panel, i
         for (int lane = 0; lane < NR && first + lane < tiles; lane += s.count) {
             s = segment_at(first, lane, NR, tiles, tile_rows, tile_columns);
             global const REAL *plane = x + ((size_t)(s.image*groups + g)*C + c)*H*W;
+            const int column = M*s.column - pad_w, count = M*s.count + 2;
+            const Span in = inside_row(column, 1, count, W);
             for (int i = 0; i < ALPHA; i++) {
                 const int h = M*s.row - pad_h + i;
                 if (h >= 0 && h < H)
-                    stage_row(rows[i], plane + (size_t)h*W, M*s.column - pad_w, 1, M*s.count + 2, W);
+                    stage_row(rows[i], plane + (size_t)h*W, in, column, 1, count, W);
                 else
-                    clear_pixels(rows[i], M*s.count + 2);
+                    clear_pixels(rows[i], count);
             }
             for (int p = 0; p < M*s.count; p += VW) {
                 TRANSFORM_ROWS(near, p, 0);

@@ -12,7 +12,7 @@ from support.plans import of, random_operands, solve, whole_numbers
 
 from clconv.algorithms import depthwise_staged
 from clconv.algorithms.axes import Axis, forward_axes
-from clconv.algorithms.depthwise_staged import BLOCK, Staged
+from clconv.algorithms.depthwise_staged import Staged
 from clconv.algorithms.registry import select
 from clconv.spec.parse import parse
 
@@ -108,8 +108,8 @@ def test_boxes_have_room(device, axes, summed):
         apart = axis.stride if axis.taps > 1 else 1
         size[number] = (count - 1) * apart + (max(axis.taps, 1) - 1) * axis.dilation + 1
     apart_h, apart_w = (axis.stride if axis.taps > 1 else 1 for axis in axes[1:])
-    below = -rows % min(BLOCK, axes[1].windows)
-    behind = below * apart_h * size[2] + staged.width * apart_w
+    below = -rows % staged.block(axes)
+    behind = below * apart_h * size[2] + staged.vectors(axes) * staged.width * apart_w
     filters = max(summed, 1) * np.prod([max(axis.taps, 1) for axis in axes])
     assert max(summed, 1) * np.prod(size) + behind + filters <= staged.room
 
