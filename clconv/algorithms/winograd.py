@@ -38,7 +38,7 @@ from clconv.spec.tensor import Problem
 
 SIZES = (4, 2)
 FEWEST_CHANNELS = 16  # in and out: with fewer, transforms take as long as the products save
-FEWEST_TILES = 32  # a panel; with fewer, so does the transform of filters, and lanes are idle
+FEWEST_TILES = 16  # with fewer, so does the transform of filters, and lanes are idle
 CHANNELS = 16  # that one work-item of filters.cl or images.cl transforms
 CHUNK_BYTES = 4 * 2**20  # of V: what the cores' caches hold between the launches
 

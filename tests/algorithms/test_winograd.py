@@ -93,7 +93,7 @@ def test_auto_takes_it_where_errors_may_spread(device):
         (layer.format("fwd", 16, 14, 14), "winograd_f4"),
         (layer.format("bwd_data", 16, 14, 14), "winograd_f4"),
         (layer.format("fwd", 16, 2, 16), "winograd_f2"),
-        (layer.format("fwd", 16, 7, 7), "implicit_gemm"),
+        (layer.format("fwd", 16, 4, 4), "implicit_gemm"),
         (layer.format("fwd", 3, 14, 14), "implicit_gemm"),
         (layer.format("bwd_weights", 16, 14, 14), "implicit_gemm"),
     ):
@@ -114,7 +114,7 @@ def test_refusals(device):
     assert "floating-point" in refuse(parse(dense.replace("f32", "i32")), device)
     assert "gradients of data" in refuse(parse(dense.replace("fwd", "bwd_weights")), device)
     assert "vectors of 8" in refuse(parse(dense), dataclasses.replace(device, max_vector_width=4))
-    little = dataclasses.replace(device, local_memory_bytes=32768)
+    little = dataclasses.replace(device, local_memory_bytes=2**10)
     assert "more local memory" in refuse(parse(dense), little)
     tight = dataclasses.replace(device, max_allocation_bytes=2**8)
     assert "bytes for u" in refuse(parse(dense), tight)
