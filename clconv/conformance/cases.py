@@ -125,6 +125,11 @@ FOUND = (
     # every pixel is a window, or nearly
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p1.-1:d1",
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.2x0.1:d1",
+    # many channels, in several turns; strides of one tap without padding; pixels in turns
+    "conv_fwd:f32:n1c700o3g1:i2x3:k1x1:s1:p0.0:d1:beta0.5",
+    "conv_fwd:f32:n2c3o5g1:i7x5x43:k1x1x1:s2x3x2:p0.0:d1",
+    "conv_bwd_weights:f32:n3c19o5g1:i17x19:k1x1:s1:p0.0:d1",
+    "conv_bwd_weights:f32:n1c2o3g1:i10x8x8:k2x2x2:s1:p0.0:d1",  # boxes of two sizes along depth
     # the stride of one tap
     "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s1x3:p1.0x0.1:d1",
     "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s3x1:p1.0x0.1:d1",

@@ -10,6 +10,7 @@ import tokenize
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def _made(path: str, kind: str, offset: int, old: str, new: str) -> Mutant:
     return Mutant(path, kind, offset, old, new, text.count("\n", 0, offset) + 1, where, again)
 
 
+@cache
 def candidates(path: str) -> list[Mutant]:
     """Return all mutants of a file by the rules, in a fixed order in which the kinds take turns.
 
