@@ -130,6 +130,8 @@ FOUND = (
     "conv_fwd:f32:n2c3o5g1:i7x5x43:k1x1x1:s2x3x2:p0.0:d1",
     "conv_fwd:f32:n2c3o5g1:i5x40:k1x1:s2x3:p0.0:d1",
     "conv_bwd_weights:f32:n3c38o10g2:i17x19:k1x1:s1:p0.0:d1",
+    "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.0x0.1:d1",  # one window behind the image
+    "conv_fwd:f32:n1c2o70g1:i5x4:k3x3:s1:p1.1:d1:beta0.5",  # panels of outputs, each added to once
     "conv_bwd_weights:f32:n2c3o5g1:i19:k5:s1:p2.1:d1:flip",  # as a run but for the order
     "conv_bwd_weights:f32:n1c2o3g1:i10x8x8:k2x2x2:s1:p0.0:d1",  # boxes of two sizes along depth
     # the stride of one tap
