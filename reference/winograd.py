@@ -141,6 +141,21 @@ def as_forward(
     return dy, exchange_channels(flipped(w, True), groups)
 
 
+def depth_as_channels(x: Array, w: Array, padding: tuple[int, int] = (0, 0)) -> tuple[Array, Array]:
+    """A convolution of volumes, of stride and dilation 1 along the depth, as one of images.
+
+    Each plane of the result is an image; the KD planes that a window sees of a channel are as many
+    channels: x (N, C, D, H, W) and w (O, C/groups, KD, KH, KW) become (N*OD, C*KD, H, W) and
+    (O, C/groups*KD, KH, KW), and y (N, O, OD, OH, OW) becomes (N*OD, O, OH, OW).
+    """
+    planes = spread(x, 2, 1, *padding)
+    seen = np.lib.stride_tricks.sliding_window_view(planes, w.shape[2], 2)
+    images = np.moveaxis(seen, (2, -1), (1, 3))  # (N, OD, C, KD, H, W)
+    n, out, c, taps, *size = images.shape
+    outputs, channels, _, *kernel = w.shape
+    return images.reshape(n * out, c * taps, *size), w.reshape(outputs, channels * taps, *kernel)
+
+
 def in_float_or_fractions(
     x: npt.ArrayLike, w: npt.ArrayLike, dtype: npt.DTypeLike | None
 ) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""winograd: 3x3 convolution of stride 1 by Winograd's F(4, 3) and F(2, 3), for CPU devices.
+"""winograd: 3x3 and kx3x3 convolution of stride 1 by Winograd's F(4, 3) and F(2, 3), for CPUs.
 
 A tile of M x M outputs takes (M + 2)^2 products instead of 9 M^2: a quarter of them for M = 4, four
 ninths for M = 2. Tiles of all images stand in one line, and panels of neighbours in it fill
@@ -10,7 +10,11 @@ vectors, so that no size of an image wastes lanes.
 
 V is never whole in memory: panels are transformed and multiplied a chunk at a time, which stays in
 the cache between the two launches. A data gradient is a forward product of dY with the reversed
-filters, channels exchanged, and padding 2 - low.
+filters, channels exchanged, and padding taps - 1 - low.
+
+A volume is its planes, one image for each plane of the result; the k planes that a window sees are
+k times as many channels (`depth_as_channels` in reference/winograd.py). Depth is no axis of a tile,
+whose (M + 2)^3 products, 216 for M = 4, would not stay in a cache.
 
 Errors spread over a tile; reference/bounds_winograd.py bounds them.
 
@@ -32,7 +36,7 @@ from clconv.algorithms.places import FEWEST_LANES, PlacesJob, refuse_device
 from clconv.program.device import Device
 from clconv.program.plan import Launch, Launches, Plan, loop
 from clconv.spec.dtypes import dtype_named
-from clconv.spec.geometry import INDEX_LIMIT
+from clconv.spec.geometry import INDEX_LIMIT, three_axes
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
@@ -53,7 +57,7 @@ class Winograd:
         self.name = f"winograd_f{m}"
 
     def refuse(self, problem: Problem, device: Device) -> str | None:
-        """Only 3x3 filters on images, forward and backward, on CPU devices."""
+        """Only filters of 3x3 taps in a plane, forward and backward, on CPU devices."""
         reason = refuse_device(self.name, problem, device)
         if reason or not isinstance(problem, ConvProblem):
             return reason
@@ -64,8 +68,9 @@ class Winograd:
         geometry = problem.geometry
         if problem.direction == "backward_weights" or dtype_named(problem.dtype).kind != "f":
             return f"{self.name} makes results and gradients of data, of floating-point numbers"
-        if geometry.kernel != (3, 3) or {*geometry.stride, *geometry.dilation} != {1}:
-            return f"{self.name} takes 3x3 filters of stride and dilation 1 only"
+        steps = {*geometry.stride, *geometry.dilation}
+        if geometry.rank < 2 or geometry.kernel[-2:] != (3, 3) or steps != {1}:
+            return f"{self.name} takes 3x3 and kx3x3 filters of stride and dilation 1 only"
         return None
 
     def pays(self, problem: Problem) -> bool:
@@ -73,7 +78,7 @@ class Winograd:
         if not isinstance(problem, ConvProblem):
             return False
         least = min(SIZES, key=lambda m: prod(tiles_of(problem, m)) * (m + 2) ** 2)
-        tiles = problem.batch * prod(tiles_of(problem, self.m))
+        tiles = images_of(problem) * prod(tiles_of(problem, self.m))
         channels = min(problem.group_channels, problem.group_outputs)
         enough = channels >= FEWEST_CHANNELS and tiles >= FEWEST_TILES
         return self.m == least and enough
@@ -86,14 +91,20 @@ class Winograd:
 
 
 def result_of(problem: ConvProblem) -> tuple[int, ...]:
-    """Return the spatial shape of what comes out."""
+    """Return depth, height and width of what comes out."""
     geometry = problem.geometry
-    return geometry.input if problem.direction == "backward_data" else geometry.output
+    backward = problem.direction == "backward_data"
+    return three_axes(geometry.input if backward else geometry.output, 1)
+
+
+def images_of(problem: ConvProblem) -> int:
+    """Return the planes of all results."""
+    return problem.batch * result_of(problem)[0]
 
 
 def tiles_of(problem: ConvProblem, m: int) -> tuple[int, ...]:
-    """Return the tiles along each axis that cover a result."""
-    return tuple(panels(size, m) for size in result_of(problem))
+    """Return the tiles along height and width that cover a plane of a result."""
+    return tuple(panels(size, m) for size in result_of(problem)[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +116,39 @@ class _Job(PlacesJob):
 
     @property
     def image(self) -> tuple[int, ...]:
-        """Height and width of what is transformed."""
+        """Depth, height and width of what is transformed."""
         geometry = self.problem.geometry
-        return geometry.output if self.backward else geometry.input
+        return three_axes(geometry.output if self.backward else geometry.input, 1)
 
     @property
     def low(self) -> tuple[int, ...]:
-        """Pixels of padding before the first one, along both axes."""
-        lows = tuple(low for low, _ in self.problem.geometry.padding)
-        return tuple(2 - low for low in lows) if self.backward else lows
+        """Pixels of padding before the first one, along the three axes."""
+        geometry = self.problem.geometry
+        lows = three_axes(tuple(low for low, _ in geometry.padding), 0)
+        if not self.backward:
+            return lows
+        taps = three_axes(geometry.kernel, 1)
+        return tuple(k - 1 - low for k, low in zip(taps, lows, strict=True))
+
+    @property
+    def depth(self) -> int:
+        """Taps of a filter along the depth."""
+        return three_axes(self.problem.geometry.kernel, 1)[0]
+
+    @property
+    def summed(self) -> int:
+        """Planes that a sum of products goes over: the taps along the depth of all channels."""
+        return self.channels[0] * self.depth
 
     @property
     def panels(self) -> int:
-        return panels(self.problem.batch * prod(tiles_of(self.problem, self.m)), self.tile.nr)
+        return panels(images_of(self.problem) * prod(tiles_of(self.problem, self.m)), self.tile.nr)
 
     @property
     def panel_bytes(self) -> int:
         """Bytes of V for one panel."""
         factors = (self.m + 2) ** 2
-        return self.problem.groups * factors * self.channels[0] * self.tile.nr * self.itemsize_bytes
+        return self.problem.groups * factors * self.summed * self.tile.nr * self.itemsize_bytes
 
     @property
     def chunk(self) -> int:
@@ -137,9 +162,8 @@ class _Job(PlacesJob):
 
     def workspace(self) -> dict[str, int]:
         """Return the bytes of U and of a chunk of V."""
-        incoming, outgoing = self.channels
-        blocks = panels(outgoing, self.tile.mr)
-        filters = self.problem.groups * (self.m + 2) ** 2 * incoming * blocks * self.tile.mr
+        blocks = panels(self.channels[1], self.tile.mr)
+        filters = self.problem.groups * (self.m + 2) ** 2 * self.summed * blocks * self.tile.mr
         return {"u": filters * self.itemsize_bytes, "v": self.chunk * self.panel_bytes}
 
     def refuse(self, name: str) -> str | None:
@@ -166,16 +190,17 @@ class _Job(PlacesJob):
         return {**real_macros(self.problem.dtype), "VW": tile.vw, "M": self.m}
 
     def filters_launch(self) -> Launch:
-        p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
-        outer, inner = 9 * p.group_channels, 9
+        p, tile, outgoing = self.problem, self.tile, self.channels[1]
+        inner = 9 * self.depth
+        outer = inner * p.group_channels
         return Launch(
             source="winograd/filters.cl",
             kernel="filters",
             macros={**self.macros(), "VW": FEWEST_LANES, "MR": tile.mr, "CHANNELS": CHANNELS},
-            global_size=(panels(outgoing, tile.mr), panels(incoming, CHANNELS), p.groups),
+            global_size=(panels(outgoing, tile.mr), panels(self.summed, CHANNELS), p.groups),
             local_size=(1, 1, 1),
             arguments=(
-                *("w", "u", outgoing, incoming),
+                *("w", "u", outgoing, self.summed, self.depth),
                 *((inner, outer) if self.backward else (outer, inner)),
                 int(p.flip != self.backward),
             ),
@@ -185,16 +210,16 @@ class _Job(PlacesJob):
 
     def images_launch(self, first: int, count: int) -> Launch:
         """Transform the tiles of panels [first, first + count)."""
-        p, tile, (incoming, _) = self.problem, self.tile, self.channels
+        p, tile = self.problem, self.tile
         return Launch(
             source="winograd/images.cl",
             kernel="images",
             macros={**self.macros(), "NV": tile.nv, "CHANNELS": CHANNELS},
-            global_size=(count, panels(incoming, CHANNELS), p.groups),
+            global_size=(count, panels(self.summed, CHANNELS), p.groups),
             local_size=(1, 1, 1),
             arguments=(
-                *("dy" if self.backward else "x", "v", first, p.batch, incoming),
-                *self.image,
+                *("dy" if self.backward else "x", "v", first, images_of(p), self.summed),
+                *(self.depth, result_of(p)[0], *self.image),
                 *self.low,
                 *tiles_of(p, self.m),
             ),
@@ -203,7 +228,7 @@ class _Job(PlacesJob):
 
     def products_launch(self, first: int, count: int) -> Launch:
         """Make the results of the same."""
-        p, tile, (incoming, outgoing) = self.problem, self.tile, self.channels
+        p, tile, outgoing = self.problem, self.tile, self.channels[1]
         blocks = panels(outgoing, tile.mr)
         # All blocks of a panel by one work-item, unless cores would wait for each other.
         ranges = min(panels(4 * self.device.compute_units, count * p.groups), blocks)
@@ -215,12 +240,12 @@ class _Job(PlacesJob):
             global_size=(count, ranges, p.groups),
             local_size=(1, 1, 1),
             arguments=(
-                *("u", "v", "bias" if p.bias else result, result, first, p.batch),
-                *(incoming, outgoing, *result_of(p)),
+                *("u", "v", "bias" if p.bias else result, result, first, images_of(p)),
+                *(self.summed, outgoing, *result_of(p)),
                 *tiles_of(p, self.m),
                 *(blocks, panels(blocks, ranges), int(p.bias), beta_of(p)),
             ),
-            turns=_turns(incoming, tile) * blocks,
+            turns=_turns(self.summed, tile) * blocks,
         )
 
 

@@ -20,8 +20,11 @@ from clconv.conformance.data import data_for
 from clconv.conformance.rules import Finding, compare_within
 from clconv.errors import UnsupportedError
 from clconv.reference.bounds import activation_bound, computed_dtype, stored_bound, sum_bound
-from clconv.reference.bounds_winograd import winograd_backward_data_bound, winograd_bound
+from clconv.reference.bounds_winograd import winograd_bound
+from clconv.reference.matrices import flipped
+from clconv.reference.winograd import as_forward, depth_as_channels
 from clconv.spec.general import GeneralConvProblem, generalised
+from clconv.spec.geometry import Padding
 from clconv.spec.layout import permuted
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
@@ -82,25 +85,34 @@ def winograd_error(
         )
     numbers = p.dimension_numbers
     w = _moved(tensors["w"], numbers.w, numbers.plain_w)
-    w = np.ascontiguousarray(w[..., ::-1, ::-1] if p.flip else w).astype(inner.dtype)
-    options: dict[str, Any] = {
-        "m": m,
-        "padding": inner.geometry.padding,
-        "groups": p.groups,
-        "points": POINTS[m],
-    }
+    w = np.ascontiguousarray(flipped(w, p.flip)).astype(inner.dtype)
+    options: dict[str, Any] = {"m": m, "groups": p.groups, "points": POINTS[m]}
+    padding = inner.geometry.padding
     here, there = _pixels(p, inner)
     if p.direction == "forward":
         x = np.zeros(inner.x_shape, inner.dtype)
         x[there] = _moved(tensors["x"], numbers.x, numbers.plain_x)[here]
-        bound = winograd_bound(x, w, inner.dtype, **options)
+        bound = _plane_bound(x, w, inner.dtype, padding, options)
         return _moved(bound, numbers.plain_x, numbers.y)
     dy = _moved(tensors["dy"], numbers.y, numbers.plain_x).astype(inner.dtype)
-    options["input_shape"] = inner.x_shape
-    spread = winograd_backward_data_bound(dy, w, inner.dtype, **options)
+    shape: dict[str, Any] = {"input_shape": inner.x_shape, "padding": padding, "groups": p.groups}
+    image, filters = as_forward(dy, w, **shape)
+    spread = _plane_bound(image, filters, inner.dtype, ((0, 0),) * len(padding), options)
     bound = np.zeros(permuted(p.x_shape, numbers.x, numbers.plain_x), spread.dtype)
     bound[here] = spread[there]
     return _moved(bound, numbers.plain_x, numbers.x)
+
+
+def _plane_bound(
+    x: Array, w: Array, dtype: str, padding: Padding, options: Mapping[str, Any]
+) -> Array:
+    """Return the bound of a result whose planes are made of tiles."""
+    if len(padding) == 2:
+        return winograd_bound(x, w, dtype, padding=padding, **options)
+    images, filters = depth_as_channels(x, w, padding[0])
+    bound = winograd_bound(images, filters, dtype, padding=padding[1:], **options)
+    depth = len(images) // max(len(x), 1)
+    return np.moveaxis(bound.reshape(len(x), depth, *bound.shape[1:]), 2, 1)
 
 
 def _moved(array: Array, layout: str, wanted: str) -> Array:

@@ -1,35 +1,38 @@
 /* filters: U = G g G^T of every filter, in blocks of MR output channels.
  *
- *   u[group, block, (i, j), in, l]   element (i, j) of the filter from input channel `in` to output
- *                                    channel block*MR + l, or 0 where there is none
+ *   u[group, block, (i, j), in, l]   element (i, j) of the filter from plane `in` to output channel
+ *                                    block*MR + l, or 0 where there is none
  *
- * The filter lies at w[(group*out*in_channels) + out*out_step + in*in_step], reversed if `flip`; a
- * data gradient exchanges the channels.
+ * Plane `in` is tap in % depth of input channel in/depth. Its filter lies at w[group*out_channels*
+ * planes*9 + out*out_step + (in/depth)*in_step + (in % depth)*9], all taps reversed if `flip`; a data
+ * gradient exchanges the channels.
  *
- * Launch  global (ceil(out/MR), ceil(in/CHANNELS), groups), local (1, 1, 1).
+ * Launch  global (ceil(out/MR), ceil(planes/CHANNELS), groups), local (1, 1, 1).
  * Macros  REAL, VW: common/types.clh, VW >= MR here. M: transforms.clh. MR: channels of a block.
- *         CHANNELS: of a work-item.
+ *         CHANNELS: planes of a work-item.
  */
 #include "common/lone.clh"
 #include "common/types.clh"
 #include "winograd/transforms.clh"
 
-LONE_KERNEL void filters(global const REAL *w, global REAL *u, int out_channels, int in_channels,
-                         int out_step, int in_step, int flip)
+LONE_KERNEL void filters(global const REAL *w, global REAL *u, int out_channels, int planes,
+                         int depth, int out_step, int in_step, int flip)
 {
     const int block = get_global_id(0), g = get_global_id(2), blocks = get_global_size(0);
-    const int first = get_global_id(1)*CHANNELS, last = min(first + CHANNELS, in_channels);
+    const int first = get_global_id(1)*CHANNELS, last = min(first + CHANNELS, planes);
     const int live = min(MR, out_channels - block*MR);
-    w += (size_t)g*out_channels*in_channels*9 + (size_t)block*MR*out_step;
-    u += ((size_t)g*blocks + block)*ALPHA*ALPHA*in_channels*MR;
+    w += (size_t)g*out_channels*planes*9 + (size_t)block*MR*out_step;
+    u += ((size_t)g*blocks + block)*ALPHA*ALPHA*planes*MR;
 
     for (int in = first; in < last; in++) {
+        const int tap = in % depth;
+        global const REAL *from = w + in/depth*in_step + (flip ? depth - 1 - tap : tap)*9;
         REAL lanes[9][VW];
 #pragma unroll
         for (int l = 0; l < VW; l++)
 #pragma unroll
             for (int t = 0; t < 9; t++)
-                lanes[t][l] = l < live ? w[l*out_step + in*in_step + (flip ? 8 - t : t)] : (REAL)0;
+                lanes[t][l] = l < live ? from[l*out_step + (flip ? 8 - t : t)] : (REAL)0;
         VEC taps[3][3], mixed[ALPHA][3];
 #pragma unroll
         for (int t = 0; t < 9; t++)
@@ -48,7 +51,7 @@ LONE_KERNEL void filters(global const REAL *w, global REAL *u, int out_channels,
             TAPS_TO_FACTORS(VEC, FACTOR, ALONG);
 #pragma unroll
             for (int j = 0; j < ALPHA; j++) {
-                global REAL *to = u + ((size_t)(i*ALPHA + j)*in_channels + in)*MR;
+                global REAL *to = u + ((size_t)(i*ALPHA + j)*planes + in)*MR;
                 if (MR == VW) {
                     STORE_VEC(row[j], to);
                 } else {

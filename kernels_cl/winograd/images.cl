@@ -1,7 +1,10 @@
 /* images: V = B^T d B of every tile of a chunk of panels.
  *
- *   v[panel, group, (i, j), c, lane]   element (i, j) of channel c of tile (first_panel + panel)*NR
+ *   v[panel, group, (i, j), c, lane]   element (i, j) of plane c of tile (first_panel + panel)*NR
  *                                      + lane (segments.clh); anything behind the last tile
+ *
+ * Tiles are those of `planes` planes of the result, `depth` of each volume. Plane c of one is
+ * what tap c % taps along the depth sees of channel c/taps, C/taps channels in all.
  *
  * Rows are transformed along h first, whole, as vectors of neighbouring pixels. So a tile's pixels
  * j = 0 .. M - 1 lie side by side for all tiles of a panel, and so, moved by a tile, do the others:
@@ -9,7 +12,7 @@
  *
  * Launch  global (panels of the chunk, ceil(C/CHANNELS), groups), local (1, 1, 1).
  * Macros  REAL, VW: common/types.clh. M: transforms.clh. NV: vectors in a panel; NR = NV*VW.
- *         CHANNELS: of a work-item.
+ *         CHANNELS: planes of a work-item.
  */
 #define NR (NV*VW)
 #include "common/lone.clh"
@@ -53,13 +56,14 @@ static inline void take_apart(VEC p[M], local const REAL *line)
 #define PIXEL(i) d[i]
 #define MIXED(i) t[i]
 
-LONE_KERNEL void images(global const REAL *x, global REAL *v, int first_panel, int batch, int C,
-                        int H, int W, int pad_h, int pad_w, int tile_rows, int tile_columns)
+LONE_KERNEL void images(global const REAL *x, global REAL *v, int first_panel, int planes, int C,
+                        int taps, int depth, int D, int H, int W, int pad_d, int pad_h,
+                        int pad_w, int tile_rows, int tile_columns)
 {
     local REAL rows[ALPHA][2*LINE], near[ALPHA][LINE], far[ALPHA][LINE];
     const int panel = get_global_id(0), g = get_global_id(2), groups = get_global_size(2);
     const int c0 = get_global_id(1)*CHANNELS, c1 = min(c0 + CHANNELS, C);
-    const int tiles = batch*tile_rows*tile_columns, first = (first_panel + panel)*NR;
+    const int tiles = planes*tile_rows*tile_columns, first = (first_panel + panel)*NR;
     v += ((size_t)panel*groups + g)*ALPHA*ALPHA*C*NR;
 
     for (int i = 0; i < ALPHA; i++) {
@@ -71,12 +75,13 @@ LONE_KERNEL void images(global const REAL *x, global REAL *v, int first_panel, i
         Segment s;
         for (int lane = 0; lane < NR && first + lane < tiles; lane += s.count) {
             s = segment_at(first, lane, NR, tiles, tile_rows, tile_columns);
-            global const REAL *plane = x + ((size_t)(s.image*groups + g)*C + c)*H*W;
+            const int n = s.image/depth, d = s.image - n*depth - pad_d + c % taps;
+            global const REAL *plane = x + (((size_t)(n*groups + g)*(C/taps) + c/taps)*D + d)*H*W;
             const int column = M*s.column - pad_w, count = M*s.count + 2;
             const Span in = inside_row(column, 1, count, W);
             for (int i = 0; i < ALPHA; i++) {
                 const int h = M*s.row - pad_h + i;
-                if (h >= 0 && h < H)
+                if (d >= 0 && d < D && h >= 0 && h < H)
                     stage_row(rows[i], plane + (size_t)h*W, in, column, 1, count, W);
                 else
                     clear_pixels(rows[i], count);

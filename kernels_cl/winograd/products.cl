@@ -1,4 +1,4 @@
-/* products: Y = A^T [U . V] A, summed over channels, for a chunk of panels of tiles.
+/* products: Y = A^T [U . V] A, summed over planes, for a chunk of panels of tiles.
  *
  *   u[group, block, (i, j), c, l], v[panel, group, (i, j), c, lane]: see filters.cl and images.cl
  *
@@ -55,16 +55,21 @@ static inline void put_together(local REAL *line, const VEC p[M])
 }
 
 LONE_KERNEL void products(global const REAL *u, global const REAL *v, global const REAL *bias,
-                          global REAL *y, int first_panel, int batch, int C, int O, int H, int W,
-                          int tile_rows, int tile_columns, int blocks, int taken, int has_bias,
+                          global REAL *y, int first_panel, int planes, int C, int O, int D,
+                          int H, int W, int tile_rows, int tile_columns, int blocks, int taken, int has_bias,
                           REAL beta)
 {
     local REAL sums[ALPHA*ALPHA][MR*NR], outputs[M][M*NR + VW];
     const int panel = get_global_id(0), g = get_global_id(2), groups = get_global_size(2);
     const int block0 = get_global_id(1)*taken, block1 = min(block0 + taken, blocks);
-    const int tiles = batch*tile_rows*tile_columns, first = (first_panel + panel)*NR;
+    const int tiles = planes*tile_rows*tile_columns, first = (first_panel + panel)*NR;
     v += ((size_t)panel*groups + g)*ALPHA*ALPHA*C*NR;
     u += (size_t)g*blocks*ALPHA*ALPHA*C*MR;
+
+    Segment segments[NR];
+    int count = 0;
+    for (int lane = 0; lane < NR && first + lane < tiles; lane += segments[count++].count)
+        segments[count] = segment_at(first, lane, NR, tiles, tile_rows, tile_columns);
 
     for (int block = block0; block < block1; block++) {
         for (int e = 0; e < ALPHA*ALPHA; e++) {
@@ -107,16 +112,16 @@ LONE_KERNEL void products(global const REAL *u, global const REAL *v, global con
                 }
             }
             const VEC from = (VEC)(has_bias ? bias[g*O + o] : (REAL)0);
-            Segment s;
-            for (int lane = 0; lane < NR && first + lane < tiles; lane += s.count) {
-                s = segment_at(first, lane, NR, tiles, tile_rows, tile_columns);
-                global REAL *to = y + ((size_t)(s.image*groups + g)*O + o)*H*W
+            for (int i = 0; i < count; i++) {
+                const Segment s = segments[i];
+                const int n = s.image/D;
+                global REAL *to = y + (((size_t)(n*groups + g)*O + o)*D + s.image - n*D)*H*W
                                   + (size_t)M*s.row*W + M*s.column;
                 const int pixels = min(M*s.count, W - M*s.column);
-                for (int i = 0; i < min(M, H - M*s.row); i++, to += W)
+                for (int row = 0; row < min(M, H - M*s.row); row++, to += W)
                     for (int p = 0; p < pixels; p += VW) {
                         const VEC old = ACCUMULATE ? load_row(to, p, 1, pixels) : (VEC)(0);
-                        const VEC sum = LOAD_VEC(outputs[i] + M*lane + p) + from;
+                        const VEC sum = LOAD_VEC(outputs[row] + M*s.lane + p) + from;
                         store_row(FINISH(VEC, sum, old), to + p, pixels - p);
                     }
             }

@@ -27,6 +27,10 @@ TEXTS = (
     "conv_fwd:f64:n2c20o20g1:i6x11:k3x3:s1:p0.0:d1",
     "conv_bwd_data:f32:n3c5o7g1:i9x8:k3x3:s1:p1.0:d1:bias",
     "conv_bwd_data:f32:n2c18o34g2:i14x15:k3x3:s1:p4.1x0.3:d1:flip",
+    "conv_fwd:f32:n2c5o7g1:i4x9x8:k3x3x3:s1:p1.2x1.0x0.1:d1:bias",
+    "conv_fwd:f32:n1c6o9g3:i5x14x6:k2x3x3:s1:p0.0x1.1x1.1:d1:flip",
+    "conv_bwd_data:f32:n2c5o18g1:i6x5x9:k4x3x3:s1:p5.2x1.1x0.1:d1",
+    "conv_bwd_data:f32:n2c4o6g2:i3x5x4:k3x3x3:s1:p1.1:d1:flip:bias",
 )
 
 
@@ -96,6 +100,7 @@ def test_auto_takes_it_where_errors_may_spread(device):
         (layer.format("fwd", 16, 4, 4), "implicit_gemm"),
         (layer.format("fwd", 3, 14, 14), "implicit_gemm"),
         (layer.format("bwd_weights", 16, 14, 14), "implicit_gemm"),
+        ("conv_fwd:f32:n1c16o32g1:i4x14x14:k3x3x3:s1:p1.1:d1", "winograd_f4"),
     ):
         assert select(parse(text), device, accuracy="fast").algorithm == fast
         assert select(parse(text), device).algorithm == "implicit_gemm"
@@ -108,9 +113,12 @@ def test_refusals(device):
     assert refuse(parse("max_pool:f32:n1c1:i4:k2:s1:p0.0:d1"), device).endswith("only")
     for changes in ({"kernels": "gpu"}, {"max_loop_turns": 65536}):
         assert "suits the caches" in refuse(parse(dense), dataclasses.replace(device, **changes))
-    for old, new in (("k3x3", "k3x2"), ("s1", "s2"), ("d1", "d2x1"), ("i5x6", "i5x6x7")):
-        other = dense.replace(old, new).replace("x6x7:k3x3", "x6x7:k3x3x3")
-        assert "takes 3x3 filters" in refuse(parse(other), device)
+    volume = dense.replace("i5x6:k3x3", "i4x5x6:k3x3x3")
+    assert refuse(parse(volume), device) is None
+    for text in (dense, volume):
+        for old, new in (("3:s1", "2:s1"), ("s1", "s2"), ("d1", "d2")):
+            assert "takes 3x3 and kx3x3" in refuse(parse(text.replace(old, new)), device)
+    assert "takes 3x3 and kx3x3" in refuse(parse(dense.replace("5x6:k3x3", "9:k3")), device)
     assert "floating-point" in refuse(parse(dense.replace("f32", "i32")), device)
     assert "gradients of data" in refuse(parse(dense.replace("fwd", "bwd_weights")), device)
     assert "vectors of 8" in refuse(parse(dense), dataclasses.replace(device, max_vector_width=4))

@@ -118,6 +118,19 @@ def test_tiles_and_filters_differ_by_axis():
     np.testing.assert_array_equal(y, conv(x, w, padding=((1, 0), 0, (0, 3))))
 
 
+@pytest.mark.parametrize("padding", [(0, 0), (2, 1), (3, 3)])
+def test_a_volume_is_images_of_more_channels(padding):
+    """Two images of four channels in two groups; filters of three taps along the depth."""
+    x, w = integers((2, 4, 5, 6, 7)), integers((6, 2, 3, 3, 3), seed=1)
+    exact = conv(x, w, padding=(padding, (1, 0), (0, 2)), groups=2)
+    images, filters = winograd.depth_as_channels(x, w, padding)
+    assert images.shape == (2 * exact.shape[2], 12, 6, 7)
+    assert filters.shape == (6, 6, 3, 3)
+    plain = conv(images, filters, padding=((1, 0), (0, 2)), groups=2)
+    planes = plain.reshape(2, -1, *plain.shape[1:])
+    np.testing.assert_array_equal(np.moveaxis(planes, 2, 1), exact)
+
+
 def test_data_gradient_with_padding_beyond_the_filter():
     x, w = integers((2, 4, 3, 5)), integers((6, 2, 2, 3), seed=1)
     keywords = {"padding": ((3, 4), (0, 5)), "groups": 2, "input_shape": x.shape}
