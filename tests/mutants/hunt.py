@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LIMIT_S = 180  # the whole quick grid takes 80 s where nothing is cached and others run beside it
-REVIEWED_SHARE = 4  # one in so many cases is run on a fault that is known to change nothing
+REVIEWED_SHARE = 8  # one in so many cases is run on a fault that is known to change nothing
 _INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 
 
@@ -47,22 +47,32 @@ class Hunt:
     sandboxes: queue.Queue[Sandbox] = field(default_factory=queue.Queue)
 
     def trace(self) -> None:
-        """Run the grid without a fault: what it builds and runs, case by case.
+        """Run the grid without a fault, each sandbox a share: what it builds and runs, by case.
 
         Raises
         ------
         RuntimeError : it does not pass
         """
-        for number in range(self.jobs):
-            self.sandboxes.put(Sandbox(self.folder / str(number)))
+        sandboxes = [Sandbox(self.folder / str(number)) for number in range(self.jobs)]
         watched = [path for path in files() if not path.startswith(KERNELS)]
-        first = self.sandboxes.get()
-        answer = first.run(None, {"do": "trace", "watched": watched}, 4 * LIMIT_S)
-        self.sandboxes.put(first)
-        if answer["verdict"] != "traced":
-            raise RuntimeError(f"the grid fails without a fault: {answer['by']}")
-        self.cases = answer["cases"]
-        self.always = {(path, line) for path, line in answer["always"]}
+        task = {"do": "trace", "watched": watched, "of": self.jobs}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            shares = [
+                pool.submit(each.run, None, task | {"share": number}, 4 * LIMIT_S)
+                for number, each in enumerate(sandboxes)
+            ]
+        answers = [share.result() for share in shares]
+        for answer in answers:
+            if answer["verdict"] != "traced":
+                raise RuntimeError(f"the grid fails without a fault: {answer['by']}")
+        self.cases = [
+            answers[number % self.jobs]["cases"][number // self.jobs]
+            for number in range(sum(len(answer["cases"]) for answer in answers))
+        ]
+        self.always = {(path, line) for path, line in answers[0]["always"]}
+        for each in sandboxes:
+            each.take_binaries(sandboxes)
+            self.sandboxes.put(each)
 
     def run(self, by_hand: list[Mutant], quotas: dict[str, int]) -> list[Found]:
         """Try the mutants by hand, and of each file as many as its quota, plus the named.
