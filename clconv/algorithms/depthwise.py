@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from clconv.algorithms.base import STRICT, Limits
+from clconv.algorithms.depthwise_lanes import Lanes
 from clconv.algorithms.depthwise_staged import Staged
 from clconv.algorithms.element import native_width, real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
@@ -38,6 +39,9 @@ class Depthwise:
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return one launch, or one for each phase, and no workspace."""
         assert isinstance(problem, ConvProblem)
+        lanes = Lanes(problem, device)
+        if lanes.serves:
+            return Plan(problem, self.name, (lanes.launch(),))
         staged = Staged(problem, device)
         if staged.serves:
             return Plan(problem, self.name, tuple(staged.launches()))

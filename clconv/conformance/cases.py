@@ -101,6 +101,12 @@ WIDE = (
     "conv_bwd_data:f32:n1c4o8g4:i5x75:k3x3:s2:p1.1:d1",
     "conv_bwd_weights:f32:n1c4o8g4:i5x76:k3x3:s2x3:p1.1:d1:flip",
 )
+# Vectors of planes, the last of them not full, in strips of rows; few pixels of a row.
+LANES = (
+    "conv_fwd:f32:n3c19o19g19:i9x13:k3x2:s2x1:p1.0x0.2:d1x2:bias:flip",
+    "conv_fwd:f32:n2c17o17g17:i23x70:k3x3:s1:p1.1:d1:beta0.5:relu",
+    "conv_fwd:f32:n20c9o9g9:i5x2:k5x3:s1x2:p2.3x1.1:d1:bias",
+)
 # Panels of pixels and of Winograd's tiles that run on from image to image, and blocks of channels.
 PANELS = (
     "conv_fwd:f32:n3c6o38g2:i9x13:k1x1:s1:p0.0:d1:bias",
@@ -109,6 +115,8 @@ PANELS = (
     "conv_fwd:f32:n3c6o38g2:i9x77:k3x3:s1:p1.0:d1:bias:flip",
     "conv_bwd_data:f32:n3c38o6g2:i9x77:k3x3:s1:p1.0x0.1:d1",
     "conv_fwd:f32:n40c3o5g1:i7x7:k3x3:s1:p1.1:d1:beta0.5:relu",
+    "conv_fwd:f32:n2c6o38g2:i4x5x19:k2x3x3:s1:p1.0x1.1x0.1:d1:bias:flip",
+    "conv_bwd_data:f32:n2c10o6g2:i4x5x19:k3x3x3:s1:p2.0x1.1x0.1:d1",
 )
 # What faults that were put into kernels and shapes got past all others (tests/mutants).
 FOUND = (
@@ -190,7 +198,7 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     for number, code in enumerate(OTHER_TYPES):
         others = filter(is_defined, _grid_strings(grid, code, step=9 if quick else 5))
         strings += list(others)[number::5]
-    strings += INTEGERS + CUT + HALFWAY + WIDE + PANELS + FOUND
+    strings += INTEGERS + CUT + HALFWAY + WIDE + LANES + PANELS + FOUND
     problems = dict.fromkeys(map(parse, strings))
     return [
         case_of(problem, algorithms, related=not quick or number % 3 == 0)
