@@ -25,7 +25,7 @@ from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
-PANEL_BYTES = 16 * 2**10  # of an image's panel in local memory: half a first-level cache
+PANELS_BYTES = 64 * 2**10  # of panels of images in local memory
 SUMS_BYTES = 128 * 2**10
 MOST_PANELS = 4  # neighbours that a work-item takes: longer runs of each channel
 BLOCKS = 16  # of filters that stay in a second-level cache while panels go by
@@ -97,12 +97,16 @@ class _Job(PlacesJob):
         groups, blocks = self.problem.groups, panels(outgoing, self.tile.mr)
         sums = self.elements(SUMS_BYTES) // (self.tile.mr * self.tile.nr)
         wanted = 4 * self.device.compute_units
+        room = self.elements(PANELS_BYTES) // self.tile.nr
         count = MOST_PANELS  # that meet each filter once it is in the cache
+        if count * incoming > room and count * blocks > sums:
+            # Not as many, but more channels: or images were copied again for each range of blocks.
+            count = min(max(room // incoming, 1), count)
         while count > 1 and panels(self.panels, count) * blocks * groups < wanted:
             count //= 2
         items = max(panels(self.panels, count) * groups, 1)
         taken = panels(blocks, panels(wanted, items))
-        depth = min(self.elements(PANEL_BYTES) // self.tile.nr, incoming)
+        depth = min(room // count, incoming)
         return Share(count, depth, taken if depth == incoming else min(taken, sums // count))
 
     def workspace(self) -> dict[str, int]:
@@ -115,7 +119,7 @@ class _Job(PlacesJob):
 
     def refuse(self, name: str) -> str | None:
         """Say what has no room."""
-        if self.device.local_memory_bytes < MOST_PANELS * PANEL_BYTES + SUMS_BYTES + 4096:
+        if self.device.local_memory_bytes < PANELS_BYTES + SUMS_BYTES + 4096:
             return f"{name} needs more local memory than {self.device} has"
         needed = self.workspace().get("packed_w", 0)
         if needed > self.device.max_allocation_bytes or needed >= INDEX_LIMIT:
@@ -161,7 +165,7 @@ class _Job(PlacesJob):
                 "VW": tile.vw,
                 "MR": tile.mr,
                 "NV": tile.nv,
-                "PANELS": self.elements(MOST_PANELS * PANEL_BYTES),
+                "PANELS": self.elements(PANELS_BYTES),
                 "SUMS": self.elements(SUMS_BYTES),
                 "PACKED": int(self.backward),
                 "BLOCKS": BLOCKS,

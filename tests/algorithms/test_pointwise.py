@@ -69,14 +69,14 @@ def test_data_gradients_are_exact_in_whole_numbers(device):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-@pytest.mark.parametrize(("panel_bytes", "sums_bytes"), [(1024, 65536), (16384, 4096)])
-def test_how_work_is_cut_does_not_show(device, monkeypatch, panel_bytes, sums_bytes):
+@pytest.mark.parametrize(("panels_bytes", "sums_bytes"), [(4096, 65536), (65536, 4096)])
+def test_how_work_is_cut_does_not_show(device, monkeypatch, panels_bytes, sums_bytes):
     problems = of(device, FORWARD + BACKWARD + WEIGHTS)
     whole = [solve(device, p, "pointwise", operands_for(p)) for p in problems]
-    monkeypatch.setattr(pointwise, "PANEL_BYTES", panel_bytes)
+    monkeypatch.setattr(pointwise, "PANELS_BYTES", panels_bytes)
     monkeypatch.setattr(pointwise, "BLOCKS", 2)
     monkeypatch.setattr(pointwise, "SUMS_BYTES", sums_bytes)
-    monkeypatch.setattr(pointwise_weights, "PANELS_BYTES", 4 * panel_bytes)
+    monkeypatch.setattr(pointwise_weights, "PANELS_BYTES", panels_bytes)
     monkeypatch.setattr(pointwise_weights, "SUMS_BYTES", sums_bytes)
     few = dataclasses.replace(device, compute_units=1)
     for problem, expected in zip(problems, whole, strict=True):
@@ -92,8 +92,7 @@ def test_what_a_work_item_takes_has_room(device):
         job = pointwise._Job(parse(f"conv_fwd:{dtype}:{sizes}:i{pixels}:k1:s1:p0.0:d1"), device)
         share, tile = job.share(), job.tile
         assert min(share) >= 1
-        room = pointwise.MOST_PANELS * pointwise.PANEL_BYTES
-        assert share.panels * share.depth * tile.nr <= job.elements(room)
+        assert share.panels * share.depth * tile.nr <= job.elements(pointwise.PANELS_BYTES)
         if share.depth < channels:
             kept = share.blocks * share.panels * tile.mr * tile.nr
             assert kept <= job.elements(pointwise.SUMS_BYTES)

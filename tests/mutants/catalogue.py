@@ -35,6 +35,8 @@ NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothin
 NOT_SHAPES |= {"_in_turn"}
 # How much depthwise_staged takes at once, and where: tests/algorithms/test_depthwise_staged.py.
 NOT_SHAPES |= {"serves", "box", "staged"}
+# How much depthwise_lanes takes, and when it serves: tests/algorithms/test_depthwise_lanes.py.
+NOT_SHAPES |= {"taken", "run"}
 # Which tile implicit_tiled takes: tests/algorithms/test_implicit_tiled.py.
 NOT_SHAPES |= {"tile_of", "time", "local_bytes", "refuse_tiled", "_reach", "share_of"}
 # How much pointwise and winograd take at once, and where: test_pointwise.py and test_winograd.py.
