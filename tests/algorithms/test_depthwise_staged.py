@@ -24,7 +24,7 @@ TEXTS = (
     "conv_bwd_data:f32:n2c2o2g2:i45x23:k7x5:s2x3:p3.3:d1x2:flip",
     "conv_bwd_data:f32:n1c2o2g2:i700:k1:s3:p0.0:d1",
     "conv_bwd_weights:f32:n2c3o6g3:i23x45:k3x3:s1:p1.1:d1:flip",
-    "conv_bwd_weights:f32:n2c2o2g2:i45x23:k7x5:s2x3:p3.3:d1x2",
+    "conv_bwd_weights:f32:n2c2o4g2:i45x23:k7x5:s2x3:p3.3:d1x2",
 )
 
 
