@@ -106,8 +106,8 @@ LANES = (
     "conv_fwd:f32:n3c19o19g19:i9x13:k3x2:s2x1:p1.0x0.2:d1x2:bias:flip",
     "conv_fwd:f32:n2c17o17g17:i23x70:k3x3:s1:p1.1:d1:beta0.5:relu",
     "conv_fwd:f32:n20c9o9g9:i5x2:k5x3:s1x2:p2.3x1.1:d1:bias",
-    "conv_bwd_data:f32:n3c19o19g19:i9x13:k3x2:s2x1:p1.0x0.2:d1x2:flip:bias",
-    "conv_bwd_data:f32:n2c17o17g17:i43x70:k3x3:s1x2:p0.1x5.1:d1",
+    "conv_bwd_data:f32:n3c19o19g19:i9x13:k3x2:s2x1:p1.0x0.2:d1x2",
+    "conv_bwd_data:f32:n2c17o17g17:i43x70:k3x3:s1x2:p0.1x5.1:d1:flip",
     "conv_bwd_weights:f32:n3c19o19g19:i9x13:k3x2:s2x1:p1.0x0.2:d1x2:flip",
     "conv_bwd_weights:f32:n2c9o9g9:i23x70:k6x3:s1:p1.1:d1",
 )
