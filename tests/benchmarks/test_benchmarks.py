@@ -100,3 +100,29 @@ def test_configuration_of_asv_names_what_is_there():
     assert config["project"] == "clconv"
     assert (ROOT / config["benchmark_dir"] / "__init__.py").is_file()
     assert config["launch_method"] == "spawn"
+
+
+def script(tmp_path, name, *arguments):
+    """Run a script of benchmarks/ as its users do; return the figures that it writes."""
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, str(FOLDER / name), *arguments, "--json", str(figures)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    return json.loads(figures.read_text())
+
+
+def test_results_and_data_gradients_need_little_memory(device, tmp_path):
+    if device.kernels != "cpu":
+        pytest.skip(f"{device} has a GPU's kernels, which pack nothing")
+    found = script(tmp_path, "workspace.py", "--device", device.index)
+    for each in found:
+        if each["direction"] != "bwd_weights":
+            assert each["other_bytes"] <= each["allowed_bytes"], each["layer"]
+
+
+def test_growth_is_over_the_least(device, tmp_path):
+    line = "depthwise by channels"
+    options = ("--device", device.index, "--rounds", "1", "--line", line)
+    ((title, costs),) = script(tmp_path, "growth.py", *options).items()
+    assert title.startswith(line)
+    assert set(costs) == {"16", "32", "64", "256", "1024"}
+    assert min(costs.values()) > 0
