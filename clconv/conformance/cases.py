@@ -110,6 +110,8 @@ LANES = (
     "conv_bwd_data:f32:n2c17o17g17:i43x70:k3x3:s1x2:p0.1x5.1:d1:flip",
     "conv_bwd_weights:f32:n3c19o19g19:i9x13:k3x2:s2x1:p1.0x0.2:d1x2:flip",
     "conv_bwd_weights:f32:n2c9o9g9:i23x70:k6x3:s1:p1.1:d1",
+    "conv_fwd:f32:n1c9o9g9:i90x70:k3x3:s2:p1.1:d1",
+    "conv_fwd:f32:n1c17o17g17:i90000:k3:s90000:p0.0:d1",  # a window, and a row that has no room
 )
 # Panels of pixels and of Winograd's tiles that run on from image to image, and blocks of channels.
 PANELS = (
@@ -142,6 +144,7 @@ FOUND = (
     "conv_fwd:f32:n2c3o5g1:i7x5x43:k1x1x1:s2x3x2:p0.0:d1",
     "conv_fwd:f32:n2c3o5g1:i5x40:k1x1:s2x3:p0.0:d1",
     "conv_bwd_weights:f32:n3c38o10g2:i17x19:k1x1:s1:p0.0:d1",
+    "conv_bwd_weights:f32:n1c17o6000g1:i3x3:k1x1:s1:p0.0:d1",  # as many blocks of sums as have room
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.0x0.1:d1",  # one window behind the image
     "conv_fwd:f32:n1c2o70g1:i5x4:k3x3:s1:p1.1:d1:beta0.5",  # panels of outputs, each added to once
     "conv_bwd_weights:f32:n2c3o5g1:i19:k5:s1:p2.1:d1:flip",  # as a run but for the order
