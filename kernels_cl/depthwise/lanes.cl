@@ -13,8 +13,8 @@
  * neighbouring windows at once; of a gradient of weights, in the order of strips of `taken` rows,
  * images and windows, AT_ONCE rows of taps at once.
  *
- * Launch  images: global (ceil(C/VW), ceil(OH/`taken`), ceil(batch/`share`)); weights: (ceil(C/VW), 1, 1);
- *         local (1, 1, 1).
+ * Launch  images: global (ceil(C/VW), ceil(OH/`taken`), ceil(batch/`share`)); weights: global
+ *         (ceil(C/VW), 1, 1); local (1, 1, 1).
  * Macros  REAL, VW: common/types.clh; VW 8 or 16. ACTIVATION, ACCUMULATE: common/epilogue.clh.
  *         Window: common/window.clh. STAGED: elements of box, filters and results. PIXELS: of all rows
  *         that a box sees. GRADIENT: 1 in a data gradient.
@@ -187,7 +187,7 @@ LONE_KERNEL void depthwise_lanes_images(global const REAL *x, global const REAL 
                 for (int l = 0; l < VW; l++)
                     old[l] = ACCUMULATE && lane + l/8 < live && l % 8 < left
                         ? at[l/8*positions + l % 8] : (REAL)0;
-                /* By vectors whatever is kept: a driver's exp may differ between vectors and scalars. */
+                /* By vectors whatever is kept: a driver's exp may differ for scalars. */
                 const VEC value = FINISH(VEC, t[r], LOAD_VEC(old));
                 STORE_VEC(value, done);
                 for (int l = 0; l < VW; l++)
@@ -242,7 +242,8 @@ LONE_KERNEL void depthwise_lanes_weights(global const REAL *x, global const REAL
                         const VEC factor = LOAD_VEC(dys);
 #pragma unroll
                         for (int j = 0; j < AT_ONCE*FW; j++)
-                            sum[j] = fma(factor, LOAD_VEC(row + (j/FW*DH*columns + j % FW*DW)*VW), sum[j]);
+                            sum[j] = fma(factor, LOAD_VEC(row + (j/FW*DH*columns + j % FW*DW)*VW),
+                                         sum[j]);
                     }
                 }
 #pragma unroll

@@ -56,8 +56,8 @@ static inline void put_together(local REAL *line, const VEC p[M])
 
 LONE_KERNEL void products(global const REAL *u, global const REAL *v, global const REAL *bias,
                           global REAL *y, int first_panel, int planes, int C, int O, int D,
-                          int H, int W, int tile_rows, int tile_columns, int blocks, int taken, int has_bias,
-                          REAL beta)
+                          int H, int W, int tile_rows, int tile_columns, int blocks, int taken,
+                          int has_bias, REAL beta)
 {
     local REAL sums[ALPHA*ALPHA][MR*NR], outputs[M][M*NR + VW];
     const int panel = get_global_id(0), g = get_global_id(2), groups = get_global_size(2);
