@@ -139,10 +139,10 @@ class Hunt:
         return self._novel(near)
 
     def _novel(self, numbers: Iterable[int]) -> list[int]:
-        """Put those first that build a program which none before them builds."""
+        """Put the short ones first, and before all those with a program that is new among them."""
         seen: set[tuple[str, str]] = set()
         first, rest = [], []
-        for number in numbers:
+        for number in sorted(numbers, key=lambda n: float(self.cases[n]["seconds"])):
             programs = {(source, macro) for source, macro in self.cases[number]["programs"]}
             (first if programs - seen else rest).append(number)
             seen |= programs

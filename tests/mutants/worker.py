@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from dataclasses import dataclass, replace
 from functools import partial
@@ -153,7 +154,7 @@ def _grid() -> list[Run]:
 
 
 def trace(task: dict[str, Any]) -> dict[str, Any]:
-    """Run a share of the cases and say of each which programs it built, which host lines it ran."""
+    """Run a share of the cases; of each say its time, the programs it built, the lines it ran."""
     import clconv.program.context as context
 
     root = os.path.dirname(os.path.dirname(context.__file__))
@@ -184,12 +185,20 @@ def trace(task: dict[str, Any]) -> dict[str, Any]:
     for run in runs[task["share"] :: task["of"]]:
         lines.clear()
         programs.clear()
+        start = time.monotonic()
         for outcome in run.outcomes():
             if outcome.skipped and not run.may_be_refused:
                 return {"verdict": "refused", "by": f"{run}: {outcome.skipped}"}
             if outcome.finding is not None and not outcome.finding.passed:
                 return {"verdict": "missed", "by": f"{run}: {outcome.finding.message}"}
-        told.append({"case": str(run), "lines": sorted(lines), "programs": sorted(programs)})
+        told.append(
+            {
+                "case": str(run),
+                "seconds": time.monotonic() - start,
+                "lines": sorted(lines),
+                "programs": sorted(programs),
+            }
+        )
     sys.settrace(None)
     return {"verdict": "traced", "cases": told, "always": sorted(before)}
 
