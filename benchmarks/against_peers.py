@@ -4,9 +4,10 @@
 
 Every round calls each engine once, in an order drawn anew, so that what else runs on the machine
 meets all alike; the others are stopped meanwhile (engines.py). The table has medians. PyTorch is
-called as a function, as `clconv.conv` is; others have their weights beforehand, as
-`clconv.plan(...).prepare_weights(w)` has. A ratio is a peer's time over that of its like: above 1,
-clconv is faster. Results are compared with the first engine's before anything is timed.
+called as a function, as `clconv.conv` is; others have their weights and memory for results
+beforehand, as `clconv.plan(...).prepare_weights(w)` has, called with `out`. A ratio is a peer's
+time over that of its like: above 1, clconv is faster. Results are compared with the first engine's
+before anything is timed.
 
 Gradients (--direction) have one peer, torch.
 """

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
 from peers import PEERS, Array, Call, Tensors, torch_gradient
 
 import clconv
@@ -84,7 +85,8 @@ def _call_of(name: str, shape: ConvShape, direction: Direction, **options: Any) 
         return _functional(shape, direction, (x, w, dy), **options)
     if name == PLAN:
         plan = clconv.plan(f"conv_fwd:f32:{shape}", **options).prepare_weights(w)
-        return lambda: plan(x)
+        y = np.empty(shape.y_shape, np.float32)
+        return lambda: plan(x, out=y)
     if direction != "forward":
         return torch_gradient(shape, direction, (x, w, dy))
     return PEERS[name](shape, x, w)

@@ -35,20 +35,29 @@ class Tile:
         return self.nv * self.vw
 
 
-def tile_for(device: Device, dtype: str) -> Tile:
-    """Return the tile that suits the device's registers.
+def tile_for(device: Device, dtype: str, size: tuple[int, int] | None = None) -> Tile:
+    """Return the tile that suits the device's registers and, if given, a product's rows and lanes.
 
     CPU: 6 rows by two native vectors fill AVX2's 16 registers (12 sums, 2 of B, 1 of A), as
     BLIS does; AVX-512 has 32, so 8 rows. Measured on AMD Zen 3 at 128 x 6272 x 1152, float32:
     136 GFLOP/s on Intel's runtime, 129 on PoCL 3.1, against 57 and 83 for 8 rows. A vector type
     of twice the native width does as well as two native ones and is the shorter program.
+
+    4 rows by three native vectors are 12 sums, too, and take 7 loads a step where 6 by two take 8:
+    7 % less time, unless more rows and lanes go to waste.
     """
     if device.kernels == "gpu":
         return Tile(mr=4, nv=1, vw=4, wg_m=8, wg_n=8)
     native = native_width(device, dtype)
     wide = native * dtype_named(dtype).itemsize_bytes == 64
     vw = min(max(2 * native, 4), device.max_vector_width)
-    return Tile(mr=8 if wide else 6, nv=max(2 * native // vw, 1), vw=vw)
+    tall = Tile(mr=8 if wide else 6, nv=max(2 * native // vw, 1), vw=vw)
+    if size is None or native != 8 or wide:
+        return tall
+    rows, lanes = size
+    long = Tile(mr=4, nv=3, vw=8)
+    turns = [panels(rows, tile.mr) * panels(lanes, tile.nr) for tile in (tall, long)]
+    return long if turns[1] < 1.07 * turns[0] else tall
 
 
 @dataclass(frozen=True, slots=True)

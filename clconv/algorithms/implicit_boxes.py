@@ -11,7 +11,8 @@ from clconv.algorithms.gemm import Tile, panels
 from clconv.spec.dtypes import dtype_named
 
 STAGED_BYTES = 48 * 1024  # of image, with its padding: about a first-level cache
-TILES = 128  # register tiles whose sums a work-item keeps
+SUMS_BYTES = 128 * 1024  # of register tiles that a work-item keeps
+WINDOWS = 64  # that meet a panel of filters while it is near, wanted at least
 ROWS = 2048  # offsets of terms that are summed in one go
 PANEL_BYTES = 10 * 1024  # of a panel of filters, where taps use pixels again: both stay near
 TERMS = 64  # of a sum, wanted at least before the sums are put aside
@@ -53,14 +54,26 @@ def staged_elements(dtype: str) -> int:
     return STAGED_BYTES // dtype_named(dtype).itemsize_bytes
 
 
-def local_bytes(tile: Tile, dtype: str) -> int:
-    """Return the local memory of a work-item."""
-    sums = TILES * tile.mr * tile.nr * dtype_named(dtype).itemsize_bytes
-    return STAGED_BYTES + sums + 4 * ROWS + 8 * TILES * tile.mr
+def tiles_kept(tile: Tile, dtype: str, local_memory_bytes: int) -> int:
+    """Return the register tiles whose sums a work-item keeps in a device's local memory."""
+    each = tile.mr * tile.nr * dtype_named(dtype).itemsize_bytes
+    return max(min(SUMS_BYTES, local_memory_bytes // 2) // each, 1)
+
+
+def local_bytes(tile: Tile, dtype: str, tiles: int) -> int:
+    """Return the local memory of a work-item that keeps so many tiles."""
+    sums = tiles * tile.mr * tile.nr * dtype_named(dtype).itemsize_bytes
+    return STAGED_BYTES + sums + 4 * ROWS + 8 * tiles * tile.mr
 
 
 def box_of(
-    axes: Sequence[Axis], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
+    axes: Sequence[Axis],
+    batch: int,
+    channels: int,
+    lanes: int,
+    tile: Tile,
+    dtype: str,
+    tiles: int,
 ) -> Box | None:
     """Return the box for sums over `channels` and taps, which go to so many lanes.
 
@@ -69,11 +82,12 @@ def box_of(
     """
     room, taps = staged_elements(dtype), taps_of(axes)
     wanted = min(channels, -(-TERMS // taps))
-    shared = _panels(axes, lanes, tile)
+    total = max(batch, 1) * prod(axis.windows for axis in axes)
+    shared = min(_panels(axes, lanes, tile), max(tiles // panels(min(total, WINDOWS), tile.mr), 1))
     near = PANEL_BYTES // (tile.nr * dtype_named(dtype).itemsize_bytes)
     most = max(channels, 1) if taps == 1 else max(near // taps, 1)
     for least in (min(wanted, most), 1):
-        target = TILES // shared * tile.mr
+        target = tiles // shared * tile.mr
         while target:
             windows = _windows(axes, batch, target)
             pixels = pixels_of(axes, windows[1:])
@@ -85,15 +99,21 @@ def box_of(
 
 
 def box_of_rows(
-    axes: Sequence[Axis], batch: int, channels: int, lanes: int, tile: Tile, dtype: str
+    axes: Sequence[Axis],
+    batch: int,
+    channels: int,
+    lanes: int,
+    tile: Tile,
+    dtype: str,
+    tiles: int,
 ) -> Box | None:
     """Return the box for sums over windows, one for each row (channel, tap) of X-hat.
 
     Rows for a few tiles at least, so that what is staged is used; fewer where pixels have no room.
     """
     room, taps = staged_elements(dtype), taps_of(axes)
-    whole, shared = panels(channels * taps, tile.mr), _panels(axes, lanes, tile)
-    most = TILES // shared
+    whole, shared = panels(channels * taps, tile.mr), min(_panels(axes, lanes, tile), tiles)
+    most = tiles // shared
     for least in (min(4, whole, most), 1):
         target = TERMS_OF_WINDOWS
         while target:
@@ -101,9 +121,9 @@ def box_of_rows(
             pixels = pixels_of(axes, windows[1:])
             # A share of rows that begins inside a channel touches one more.
             fit = min(room // (windows[0] * pixels), channels)
-            tiles = min(whole if fit == channels else (fit - 1) * taps // tile.mr, most)
-            if tiles >= least:
-                return Box(windows, fit, pixels, shared, even(whole, tiles) * tile.mr)
+            taken = min(whole if fit == channels else (fit - 1) * taps // tile.mr, most)
+            if taken >= least:
+                return Box(windows, fit, pixels, shared, even(whole, taken) * tile.mr)
             target //= 2
     return None
 
@@ -112,7 +132,7 @@ def _panels(axes: Sequence[Axis], lanes: int, tile: Tile) -> int:
     """Return how many panels share a box: what is staged is to be used often."""
     # Windows see a pixel so often; along an axis of one tap, what they skip is not staged.
     uses = prod(axis.taps / axis.stride if axis.taps > 1 else 1 for axis in axes)
-    return min(ceil(USES / uses), panels(lanes, tile.nr), TILES)
+    return min(ceil(USES / uses), panels(lanes, tile.nr))
 
 
 def even(total: int, most: int) -> int:

@@ -34,13 +34,13 @@ from clconv.algorithms.gemm import Matrix, Split, Tile, pack_launch, panels, til
 from clconv.algorithms.gemm_jobs import chunks
 from clconv.algorithms.implicit_boxes import (
     ROWS,
-    TILES,
     Box,
     box_of,
     box_of_rows,
     even,
     local_bytes,
     staged_elements,
+    tiles_kept,
 )
 from clconv.algorithms.implicit_tiled import refuse_tiled, tiled_plan
 from clconv.program.device import Device
@@ -71,9 +71,10 @@ class ImplicitGemm:
             return f"{self.name} stages boxes in long loops, which {device} ends"
         if device.max_vector_width < FEWEST_LANES:
             return f"{self.name} transposes vectors of {FEWEST_LANES}, which {device} gets wrong"
-        if device.local_memory_bytes < local_bytes(_tile(device, problem), problem.dtype):
+        job = _Job(problem, device, Limits(workspace_bytes=0))
+        if device.local_memory_bytes < local_bytes(job.tile, problem.dtype, job.tiles):
             return f"{self.name} needs more local memory than {device} has"
-        return _Job(problem, device, Limits(workspace_bytes=0)).refuse(self.name)
+        return job.refuse(self.name)
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return the launches: filters or the incoming adjoint are packed, then multiplied."""
@@ -109,6 +110,11 @@ class _Job:
     @property
     def tile(self) -> Tile:
         return _tile(self.device, self.problem)
+
+    @property
+    def tiles(self) -> int:
+        """Register tiles whose sums a work-item keeps."""
+        return tiles_kept(self.tile, self.problem.dtype, self.device.local_memory_bytes)
 
     @property
     def itemsize_bytes(self) -> int:
@@ -162,11 +168,11 @@ class _Job:
 
     def box(self, axes: tuple[Axis, ...]) -> Box | None:
         """Return what a work-item stages at once."""
-        p = self.problem
+        p, kept = self.problem, (self.tile, self.problem.dtype, self.tiles)
         if p.direction == "backward_weights":
-            return box_of_rows(axes, p.batch, p.group_channels, p.group_outputs, self.tile, p.dtype)
+            return box_of_rows(axes, p.batch, p.group_channels, p.group_outputs, *kept)
         summed = p.group_outputs if p.direction == "backward_data" else p.group_channels
-        return box_of(axes, p.batch, summed, _lanes(p), self.tile, p.dtype)
+        return box_of(axes, p.batch, summed, _lanes(p), *kept)
 
     def launches(self) -> Iterator[Launch]:
         """Yield packing and products in order."""
@@ -359,7 +365,7 @@ class _Job:
             "VW": tile.vw,
             "STAGED": staged_elements(dtype),
             "ROWS": ROWS,
-            "TILES": TILES,
+            "TILES": self.tiles,
         }
 
 

@@ -42,8 +42,13 @@ class PlacesJob:
     @property
     def tile(self) -> Tile:
         """The register tile of gemm/gemm.cl, whose rows are outgoing channels."""
-        tile = tile_for(self.device, self.problem.dtype)
+        tile = tile_for(self.device, self.problem.dtype, (self.channels[1], self.places))
         return tile if tile.vw >= FEWEST_LANES else Tile(tile.mr, 1, FEWEST_LANES)
+
+    @property
+    def places(self) -> int:
+        """All places that are lanes."""
+        raise NotImplementedError
 
     @property
     def itemsize_bytes(self) -> int:

@@ -25,7 +25,7 @@ from clconv.spec.geometry import INDEX_LIMIT
 from clconv.spec.problem import ConvProblem
 from clconv.spec.tensor import Problem
 
-PANELS_BYTES = 64 * 2**10  # of panels of images in local memory
+PANELS_BYTES = 96 * 2**10  # of panels of images in local memory
 SUMS_BYTES = 128 * 2**10
 MOST_PANELS = 4  # neighbours that a work-item takes: longer runs of each channel
 BLOCKS = 16  # of filters that stay in a second-level cache while panels go by
@@ -84,9 +84,14 @@ class _Job(PlacesJob):
     """One problem on one device."""
 
     @property
+    def places(self) -> int:
+        """All windows."""
+        return self.problem.batch * self.problem.geometry.positions
+
+    @property
     def panels(self) -> int:
         """Panels in the line of all windows."""
-        return panels(self.problem.batch * self.problem.geometry.positions, self.tile.nr)
+        return panels(self.places, self.tile.nr)
 
     def elements(self, size_bytes: int) -> int:
         return size_bytes // self.itemsize_bytes

@@ -39,6 +39,11 @@ class WeightsJob(PlacesJob):
         return size_bytes // self.itemsize_bytes
 
     @property
+    def places(self) -> int:
+        """Lanes are channels here."""
+        return self.problem.group_channels
+
+    @property
     def blocks(self) -> int:
         """Blocks of outputs of a group."""
         return panels(self.problem.group_outputs, self.tile.mr)

@@ -43,7 +43,8 @@ from clconv.spec.tensor import Problem
 SIZES = (4, 2)
 FEWEST_CHANNELS = 16  # in and out: with fewer, transforms take as long as the products save
 FEWEST_TILES = 16  # with fewer, so does the transform of filters, and lanes are idle
-CHANNELS = 16  # that one work-item of filters.cl or images.cl transforms
+CHANNELS = 16  # that one work-item of images.cl transforms
+FILTERS = 64  # input channels of filters, likewise: runs of factors that are copied out
 CHUNK_BYTES = 4 * 2**20  # of V: what the cores' caches hold between the launches
 
 
@@ -77,11 +78,11 @@ class Winograd:
         """Whether fewer products than any other way takes are worth the transforms."""
         if not isinstance(problem, ConvProblem):
             return False
-        least = min(SIZES, key=lambda m: prod(tiles_of(problem, m)) * (m + 2) ** 2)
-        tiles = images_of(problem) * prod(tiles_of(problem, self.m))
+        tiles = {m: images_of(problem) * prod(tiles_of(problem, m)) for m in SIZES}
+        enough = [m for m in SIZES if tiles[m] >= FEWEST_TILES]
+        least = min(enough, key=lambda m: tiles[m] * (m + 2) ** 2, default=None)
         channels = min(problem.group_channels, problem.group_outputs)
-        enough = channels >= FEWEST_CHANNELS and tiles >= FEWEST_TILES
-        return self.m == least and enough
+        return self.m == least and channels >= FEWEST_CHANNELS
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return the launches: filters, then images and products, a chunk of panels at a time."""
@@ -141,8 +142,13 @@ class _Job(PlacesJob):
         return self.channels[0] * self.depth
 
     @property
+    def places(self) -> int:
+        """All tiles."""
+        return images_of(self.problem) * prod(tiles_of(self.problem, self.m))
+
+    @property
     def panels(self) -> int:
-        return panels(images_of(self.problem) * prod(tiles_of(self.problem, self.m)), self.tile.nr)
+        return panels(self.places, self.tile.nr)
 
     @property
     def panel_bytes(self) -> int:
@@ -196,15 +202,15 @@ class _Job(PlacesJob):
         return Launch(
             source="winograd/filters.cl",
             kernel="filters",
-            macros={**self.macros(), "VW": FEWEST_LANES, "MR": tile.mr, "CHANNELS": CHANNELS},
-            global_size=(panels(outgoing, tile.mr), panels(self.summed, CHANNELS), p.groups),
+            macros={**self.macros(), "VW": FEWEST_LANES, "MR": tile.mr, "CHANNELS": FILTERS},
+            global_size=(panels(outgoing, tile.mr), panels(self.summed, FILTERS), p.groups),
             local_size=(1, 1, 1),
             arguments=(
                 *("w", "u", outgoing, self.summed, self.depth),
                 *((inner, outer) if self.backward else (outer, inner)),
                 int(p.flip != self.backward),
             ),
-            turns=_turns(CHANNELS, tile),
+            turns=_turns(FILTERS, tile),
             prepares="w",
         )
 

@@ -84,9 +84,13 @@ LONE_KERNEL void pointwise(global const REAL *x, global const REAL *w, global co
          * go by, and they in the second. */
         for (int turn = 0; turn < (block1 - block0 + BLOCKS - 1)/BLOCKS*live_panels; turn++) {
             const int p = turn % live_panels, some = block0 + turn/live_panels*BLOCKS;
+            const int from_lane = first + p*NR;
+            Segment results[NR]; /* where lanes go: divisions, so once for many blocks */
+            int runs = 0;
+            for (int lane = 0; lane < NR && from_lane + lane < end; lane += results[runs++].count)
+                results[runs] = segment_at(from_lane, lane, NR, end, 1, pixels);
             for (int block = some; block < min(some + BLOCKS, block1); block++) {
                 const int o0 = block*MR, live = min(MR, O - o0);
-                const int from_lane = first + p*NR;
                 local REAL *kept = sums + ((block - block0)*count + p)*MR*NR;
                 local const REAL *b = panels + p*depth*NR;
                 VEC acc[MR][NV];
@@ -122,14 +126,13 @@ LONE_KERNEL void pointwise(global const REAL *x, global const REAL *w, global co
                             STORE_VEC(acc[i][k], kept + i*NR + k*VW);
                     continue;
                 }
-                const Segment whole = segment_at(from_lane, 0, NR, end, 1, pixels);
 #pragma unroll
                 for (int i = 0; i < MR; i++) {
                     if (i >= live)
                         continue;
-                    if (whole.count == NR) {
-                        global REAL *to = y + ((size_t)(whole.image*groups + g)*O + o0 + i)*pixels
-                                          + whole.column;
+                    if (results[0].count == NR) {
+                        global REAL *to = y + ((size_t)(results[0].image*groups + g)*O + o0 + i)*pixels
+                                          + results[0].column;
 #pragma unroll
                         for (int k = 0; k < NV; k++)
                             STORE_VEC(FINISH(VEC, acc[i][k], LOAD_VEC(to + k*VW)), to + k*VW);
@@ -138,13 +141,13 @@ LONE_KERNEL void pointwise(global const REAL *x, global const REAL *w, global co
 #pragma unroll
                     for (int k = 0; k < NV; k++)
                         STORE_VEC(acc[i][k], line + k*VW);
-                    for (int lane = 0; lane < NR && from_lane + lane < end; lane += s.count) {
-                        s = segment_at(from_lane, lane, NR, end, 1, pixels);
+                    for (int run = 0; run < runs; run++) {
+                        s = results[run];
                         global REAL *to = y + ((size_t)(s.image*groups + g)*O + o0 + i)*pixels
                                           + s.column;
                         for (int l = 0; l < s.count; l += VW) {
                             const VEC old = ACCUMULATE ? load_row(to, l, 1, s.count) : (VEC)(0);
-                            const VEC value = FINISH(VEC, LOAD_VEC(line + lane + l), old);
+                            const VEC value = FINISH(VEC, LOAD_VEC(line + s.lane + l), old);
                             store_row(value, to + l, s.count - l);
                         }
                     }

@@ -7,17 +7,22 @@
  * planes*9 + out*out_step + (in/depth)*in_step + (in % depth)*9], all taps reversed if `flip`; a data
  * gradient exchanges the channels.
  *
+ * Factors are put together in local memory and copied out in runs: 36 streams of a few bytes, which
+ * are a power of two apart, would throw each other out of the cache.
+ *
  * Launch  global (ceil(out/MR), ceil(planes/CHANNELS), groups), local (1, 1, 1).
  * Macros  REAL, VW: common/types.clh, VW >= MR here. M: transforms.clh. MR: channels of a block.
  *         CHANNELS: planes of a work-item.
  */
 #include "common/lone.clh"
 #include "common/types.clh"
+#include "common/rows.clh"
 #include "winograd/transforms.clh"
 
 LONE_KERNEL void filters(global const REAL *w, global REAL *u, int out_channels, int planes,
                          int depth, int out_step, int in_step, int flip)
 {
+    local REAL factors[ALPHA*ALPHA][CHANNELS*MR + VW];
     const int block = get_global_id(0), g = get_global_id(2), blocks = get_global_size(0);
     const int first = get_global_id(1)*CHANNELS, last = min(first + CHANNELS, planes);
     const int live = min(MR, out_channels - block*MR);
@@ -51,16 +56,15 @@ LONE_KERNEL void filters(global const REAL *w, global REAL *u, int out_channels,
             TAPS_TO_FACTORS(VEC, FACTOR, ALONG);
 #pragma unroll
             for (int j = 0; j < ALPHA; j++) {
-                global REAL *to = u + ((size_t)(i*ALPHA + j)*planes + in)*MR;
-                if (MR == VW) {
-                    STORE_VEC(row[j], to);
-                } else {
-                    REAL kept[VW];
-                    STORE_VEC(row[j], kept);
-                    for (int l = 0; l < MR; l++)
-                        to[l] = kept[l];
-                }
+                /* Lanes from MR on are overwritten by the next plane's. */
+                STORE_VEC(row[j], factors[i*ALPHA + j] + (in - first)*MR);
             }
         }
+    }
+    for (int e = 0; e < ALPHA*ALPHA; e++) {
+        global REAL *to = u + ((size_t)e*planes + first)*MR;
+        const int count = (last - first)*MR;
+        for (int i = 0; i < count; i += VW)
+            store_row(LOAD_VEC(factors[e] + i), to + i, count - i);
     }
 }

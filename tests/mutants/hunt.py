@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LIMIT_S = 180  # the whole quick grid takes 80 s where nothing is cached and others run beside it
+A_FEW = 3  # cases of the same programs, before others are built
 REVIEWED_SHARE = 8  # one in so many cases is run on a fault that is known to change nothing
 _INCLUDE = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
 
@@ -127,7 +128,7 @@ class Hunt:
         """
         if mutant.path.startswith(KERNELS):
             sources = including(mutant.path.removeprefix(f"{KERNELS}/"))
-            return self._novel(n for n, c in enumerate(self.cases) if _sources(c) & sources)
+            return self._in_turn(n for n, c in enumerate(self.cases) if _sources(c) & sources)
         lines = {(mutant.path, line) for line in _lines_around(mutant)}
         near = [
             n
@@ -135,18 +136,20 @@ class Hunt:
             if {(path, line) for path, line in c["lines"]} & lines
         ]
         if not near or lines & self.always:
-            return self._novel(range(len(self.cases)))
-        return self._novel(near)
+            return self._in_turn(range(len(self.cases)))
+        return self._in_turn(near)
 
-    def _novel(self, numbers: Iterable[int]) -> list[int]:
-        """Put the short ones first, and before all those with a program that is new among them."""
-        seen: set[tuple[str, str]] = set()
-        first, rest = [], []
+    def _in_turn(self, numbers: Iterable[int]) -> list[int]:
+        """Put the short ones first, and of those that build the same programs a few at a time.
+
+        What a mutant of a kernel costs is building it.
+        """
+        same: dict[tuple[Any, ...], list[int]] = {}
         for number in sorted(numbers, key=lambda n: float(self.cases[n]["seconds"])):
-            programs = {(source, macro) for source, macro in self.cases[number]["programs"]}
-            (first if programs - seen else rest).append(number)
-            seen |= programs
-        return first + rest
+            programs = tuple(map(tuple, self.cases[number]["programs"]))
+            same.setdefault(programs, []).append(number)
+        first = [number for some in same.values() for number in some[:A_FEW]]
+        return first + [number for some in same.values() for number in some[A_FEW:]]
 
 
 def _sources(case: dict[str, Any]) -> set[str]:
