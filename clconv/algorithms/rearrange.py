@@ -70,7 +70,8 @@ def rearranged_plan(problem: Problem, inner: Plan) -> Plan:
     loose = {move.name for move in moves if move.zero}
     launches = Launches(lambda: (*before, *renamed(inner.launches, names, loose), *after))
     scratch = {move.scratch: move.plain.size_bytes for move in moves}
-    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **scratch})
+    prepared = rearranged_plan(problem, inner.prepared) if inner.prepared else None
+    return Plan(problem, inner.algorithm, launches, {**inner.workspace, **scratch}, prepared)
 
 
 def renamed(

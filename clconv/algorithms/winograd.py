@@ -24,7 +24,7 @@ Source: Lavin & Gray, "Fast algorithms for convolutional neural networks", 2016.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from clconv.algorithms.base import FAST, Limits
@@ -45,6 +45,8 @@ FEWEST_CHANNELS = 16  # in and out: with fewer, transforms take as long as the p
 FEWEST_TILES = 16  # with fewer, so does the transform of filters, and lanes are idle
 CHANNELS = 16  # that one work-item of images.cl transforms
 FILTERS = 64  # input channels of filters, likewise: runs of factors that are copied out
+TOGETHER = 4  # panels that filters serve which are transformed among the products
+INSIDE = 8  # panels up to which they are
 CHUNK_BYTES = 4 * 2**20  # of V: what the cores' caches hold between the launches
 
 
@@ -85,10 +87,19 @@ class Winograd:
         return self.m == least and channels >= FEWEST_CHANNELS
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
-        """Return the launches: filters, then images and products, a chunk of panels at a time."""
+        """Return the launches: filters, then images and products, a chunk of panels at a time.
+
+        Where panels are few, filters are transformed among the products: U would be written to
+        memory to be read once or twice. It is worth that if it is done beforehand.
+        """
         assert isinstance(problem, ConvProblem)
         job = _Job(problem, device, limits, self.m)
-        return Plan(problem, self.name, Launches(job.launches), job.workspace())
+        stored = Plan(problem, self.name, Launches(job.launches), job.workspace())
+        if not job.goes_inside:
+            return stored
+        inside = replace(job, inside=True)
+        prepared = stored if job.u_bytes <= device.max_allocation_bytes else None
+        return Plan(problem, self.name, Launches(inside.launches), inside.workspace(), prepared)
 
 
 def result_of(problem: ConvProblem) -> tuple[int, ...]:
@@ -114,6 +125,7 @@ class _Job(PlacesJob):
 
     limits: Limits
     m: int  # outputs of a tile along an axis
+    inside: bool = False  # whether filters are transformed among the products
 
     @property
     def image(self) -> tuple[int, ...]:
@@ -163,22 +175,46 @@ class _Job(PlacesJob):
         Two for each core at least, so that none waits, if the limit has room.
         """
         fit = max(CHUNK_BYTES // self.panel_bytes, 2 * self.device.compute_units)
+        fit = max(fit, TOGETHER) if self.inside else fit
         fit = max(min(fit, self.limits.workspace_bytes // self.panel_bytes), 1)
         return panels(self.panels, panels(self.panels, fit)) if self.panels else 1
 
-    def workspace(self) -> dict[str, int]:
-        """Return the bytes of U and of a chunk of V."""
+    @property
+    def u_bytes(self) -> int:
+        """Bytes of U."""
         blocks = panels(self.channels[1], self.tile.mr)
-        filters = self.problem.groups * (self.m + 2) ** 2 * self.summed * blocks * self.tile.mr
-        return {"u": filters * self.itemsize_bytes, "v": self.chunk * self.panel_bytes}
+        factors = self.problem.groups * (self.m + 2) ** 2 * self.summed
+        return factors * blocks * self.tile.mr * self.itemsize_bytes
+
+    @property
+    def goes_inside(self) -> bool:
+        """Whether filters are better transformed among the products, or have to be."""
+        if self.local_bytes(TOGETHER, FILTERS) > self.device.local_memory_bytes:
+            return False
+        return self.panels <= INSIDE or self.u_bytes > self.device.max_allocation_bytes
+
+    def local_bytes(self, together: int, filters: int) -> int:
+        """Return the local memory of a work-item: so many panels' sums, factors of filters."""
+        factors, tile = (self.m + 2) ** 2, self.tile
+        sums = together * factors * tile.mr * tile.nr
+        outputs = self.m * (self.m * tile.nr + tile.vw)
+        return (sums + outputs + factors * (filters * tile.mr + 8)) * self.itemsize_bytes
+
+    def workspace(self) -> dict[str, int]:
+        """Return the bytes of U, if it is stored, and of a chunk of V."""
+        v = {"v": self.chunk * self.panel_bytes}
+        return v if self.inside else {"u": self.u_bytes, **v}
 
     def refuse(self, name: str) -> str | None:
         """Say what has no room."""
-        local = (self.m + 2) ** 2 * self.tile.mr * self.tile.nr * self.itemsize_bytes
-        if self.device.local_memory_bytes < 2 * local:
+        most = self.device.max_allocation_bytes
+        if self.device.local_memory_bytes < max(
+            self.local_bytes(1, 0), self.local_bytes(0, FILTERS)
+        ):
             return f"{name} needs more local memory than {self.device} has"
-        for buffer, needed in self.workspace().items():
-            if needed > self.device.max_allocation_bytes:
+        sizes = replace(self, inside=self.goes_inside).workspace()
+        for buffer, needed in sizes.items():
+            if needed > most:
                 return f"{name} needs {needed} bytes for {buffer}; {self.device} has less"
         reach = max(self.panels * self.tile.nr, *self.image, *map(abs, self.low))
         if 4 * reach >= INDEX_LIMIT:
@@ -186,7 +222,8 @@ class _Job(PlacesJob):
         return None
 
     def launches(self) -> Iterator[Launch]:
-        yield self.filters_launch()
+        if not self.inside:
+            yield self.filters_launch()
         for first, count in chunks(self.panels, self.chunk):
             yield self.images_launch(first, count)
             yield self.products_launch(first, count)
@@ -197,22 +234,23 @@ class _Job(PlacesJob):
 
     def filters_launch(self) -> Launch:
         p, tile, outgoing = self.problem, self.tile, self.channels[1]
-        inner = 9 * self.depth
-        outer = inner * p.group_channels
         return Launch(
             source="winograd/filters.cl",
             kernel="filters",
             macros={**self.macros(), "VW": FEWEST_LANES, "MR": tile.mr, "CHANNELS": FILTERS},
             global_size=(panels(outgoing, tile.mr), panels(self.summed, FILTERS), p.groups),
             local_size=(1, 1, 1),
-            arguments=(
-                *("w", "u", outgoing, self.summed, self.depth),
-                *((inner, outer) if self.backward else (outer, inner)),
-                int(p.flip != self.backward),
-            ),
+            arguments=("w", "u", outgoing, self.summed, *self.filters()),
             turns=_turns(FILTERS, tile),
             prepares="w",
         )
+
+    def filters(self) -> tuple[int, ...]:
+        """Return how filters lie: factors.clh."""
+        inner = 9 * self.depth
+        outer = inner * self.problem.group_channels
+        steps = (inner, outer) if self.backward else (outer, inner)
+        return self.depth, *steps, int(self.problem.flip != self.backward)
 
     def images_launch(self, first: int, count: int) -> Launch:
         """Transform the tiles of panels [first, first + count)."""
@@ -236,22 +274,33 @@ class _Job(PlacesJob):
         """Make the results of the same."""
         p, tile, outgoing = self.problem, self.tile, self.channels[1]
         blocks = panels(outgoing, tile.mr)
+        together = TOGETHER if self.inside else 1
+        groups_of_panels = panels(count, together)
         # All blocks of a panel by one work-item, unless cores would wait for each other.
-        ranges = min(panels(4 * self.device.compute_units, count * p.groups), blocks)
+        ranges = min(panels(4 * self.device.compute_units, groups_of_panels * p.groups), blocks)
         result = "dx" if self.backward else "y"
         return Launch(
             source="winograd/products.cl",
             kernel="products",
-            macros={**self.macros(), "MR": tile.mr, "NV": tile.nv, **epilogue_macros(p)},
-            global_size=(count, ranges, p.groups),
+            macros={
+                **self.macros(),
+                **epilogue_macros(p),
+                "MR": tile.mr,
+                "NV": tile.nv,
+                "INSIDE": int(self.inside),
+                "TOGETHER": together,
+                "CHANNELS": FILTERS,
+            },
+            global_size=(groups_of_panels, ranges, p.groups),
             local_size=(1, 1, 1),
             arguments=(
-                *("u", "v", "bias" if p.bias else result, result, first, images_of(p)),
-                *(self.summed, outgoing, *result_of(p)),
+                *("w" if self.inside else "u", "v", "bias" if p.bias else result, result),
+                *(first, count, images_of(p), self.summed, outgoing, *result_of(p)),
                 *tiles_of(p, self.m),
                 *(blocks, panels(blocks, ranges), int(p.bias), beta_of(p)),
+                *(self.filters() if self.inside else ()),
             ),
-            turns=_turns(self.summed, tile) * blocks,
+            turns=_turns(self.summed, tile) * blocks * TOGETHER,
         )
 
 

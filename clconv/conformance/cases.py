@@ -123,6 +123,8 @@ PANELS = (
     "conv_fwd:f32:n40c3o5g1:i7x7:k3x3:s1:p1.1:d1:beta0.5:relu",
     "conv_fwd:f32:n2c6o38g2:i4x5x19:k2x3x3:s1:p1.0x1.1x0.1:d1:bias:flip",
     "conv_bwd_data:f32:n2c10o6g2:i4x5x19:k3x3x3:s1:p2.0x1.1x0.1:d1",
+    "conv_fwd:f32:n2c70o9g1:i9x11:k3x3:s1:p1.1:d1:bias",  # filters in several turns
+    "conv_bwd_data:f32:n1c9o70g1:i9x11:k3x3:s1:p1.1:d1",
 )
 # What faults that were put into kernels and shapes got past all others (tests/mutants).
 FOUND = (

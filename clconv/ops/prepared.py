@@ -17,6 +17,7 @@ from clconv.ops.host import over_host_memory, show_to_host
 from clconv.ops.settings import accuracy_of, limited
 from clconv.program.context import Context, context_of, default_context
 from clconv.program.device import Device
+from clconv.program.memory import Memory
 from clconv.program.plan import Plan
 from clconv.spec.parse import parse
 from clconv.spec.tensor import Problem, Tensor
@@ -57,8 +58,7 @@ def plan(
     own = Context(near.device, near.queue, near.opencl)  # kernels and scratch memory of its own
     stated = parse(problem) if isinstance(problem, str) else problem
     chosen = checked_plan(own, stated, algorithm, accuracy_of(accuracy))
-    tensors = {*stated.operands, *stated.results}
-    need = chosen.need(tensors, () if own.device.shares_host_memory else tensors)
+    need = _need(chosen, own.device)
     if not need.fits(limited(own.room)):
         raise MemoryError(
             f"{stated} needs {need.total_bytes} bytes at once, {need.largest_bytes} in one buffer,"
@@ -155,8 +155,9 @@ class PreparedPlan:
             raise ValueError(f"{self.problem} has no weights that could be prepared")
         _check("w", w, self._operands["w"], is_device_array(w))
         context = Context(self._context.device, self._context.queue, self._context.opencl)
-        first, rest = self.plan.split("w")
-        scratch = {} if self._is_empty else context.reserve(self.plan)
+        plan = self._to_prepare()
+        first, rest = plan.split("w")
+        scratch = {} if self._is_empty else context.reserve(plan)
         copy = cl.Buffer(context.opencl, cl.mem_flags.READ_WRITE, w.nbytes)
         if is_device_array(w):
             w.finish()
@@ -169,6 +170,13 @@ class PreparedPlan:
             context.run(context.bind(first), {"w": copy}, (), scratch)
         context.queue.finish()
         return PreparedPlan(context, rest, scratch, {**self._given, "w": copy})
+
+    def _to_prepare(self) -> Plan:
+        """Return the plan for operands prepared beforehand, if there is another with room."""
+        plan = self.plan.prepared
+        if plan is None or not _need(plan, self.device).fits(limited(self._context.room)):
+            return self.plan
+        return plan
 
     def _outputs(self, out: Any, arrays: Sequence[Array], on_device: bool) -> dict[str, Array]:
         """Return the arrays that results go to: checked, or new."""
@@ -233,6 +241,11 @@ class PreparedPlan:
     @property
     def _queue(self) -> cl.CommandQueue:
         return self._context.queue
+
+
+def _need(plan: Plan, device: Device) -> Memory:
+    tensors = {*plan.problem.operands, *plan.problem.results}
+    return plan.need(tensors, () if device.shares_host_memory else tensors)
 
 
 def _is_empty(problem: Problem) -> bool:

@@ -71,12 +71,17 @@ class Launches(Sequence[Launch]):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What running one problem takes: launches in order, and scratch buffers by name."""
+    """What running one problem takes: launches in order, and scratch buffers by name.
+
+    `prepared` is the plan to take instead where operands are prepared for many calls (`split`), if
+    that is another one; it gives the same bits.
+    """
 
     problem: Problem
     algorithm: str
     launches: Sequence[Launch]
     workspace: Mapping[str, int] = field(default_factory=dict)  # bytes of each scratch buffer
+    prepared: Plan | None = None
 
     @property
     def workspace_bytes(self) -> int:

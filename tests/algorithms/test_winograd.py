@@ -11,6 +11,7 @@ from support.plans import of, random_operands, solve
 
 import clconv
 from clconv.algorithms import winograd
+from clconv.algorithms.base import Limits
 from clconv.algorithms.registry import select
 from clconv.algorithms.selfcheck import operands_of, stored
 from clconv.algorithms.winograd import Winograd
@@ -61,6 +62,28 @@ def test_how_panels_are_cut_into_chunks_does_not_show(device, monkeypatch, name)
         result = solve(few, problem, name, random_operands(problem))
         np.testing.assert_array_equal(result, expected, err_msg=str(problem))
     assert chunked >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_filters_among_the_products_have_the_bits_of_stored_ones(device, monkeypatch, name):
+    texts = ("conv_fwd:f32:n1c130o9g1:i14x14:k3x3:s1:p1.1:d1:bias", *TEXTS)
+    for problem in of(device, texts):
+        operands, results = random_operands(problem), []
+        for panels in (0, 1000):
+            monkeypatch.setattr(winograd, "INSIDE", panels)
+            plan = select(problem, device, name)
+            assert ("u" in plan.workspace) == (panels == 0)
+            results.append(solve(device, problem, name, operands))
+        np.testing.assert_array_equal(*results, err_msg=str(problem))
+
+
+def test_filters_go_inside_where_they_have_no_room(device):
+    problem = parse("conv_fwd:f32:n8c40o64g1:i30x31:k3x3:s1:p1.1:d1")
+    assert "u" in select(problem, device, "winograd_f4").workspace
+    tight = dataclasses.replace(device, max_allocation_bytes=3 * 10**5)
+    plan = select(problem, tight, "winograd_f4", Limits(workspace_bytes=3 * 10**5))
+    assert set(plan.workspace) == {"v"}
+    assert plan.prepared is None
 
 
 @pytest.mark.parametrize("width", [1, 4, 8])
@@ -126,7 +149,7 @@ def test_refusals(device):
     little = dataclasses.replace(device, local_memory_bytes=2**10)
     assert "more local memory" in refuse(parse(dense), little)
     tight = dataclasses.replace(device, max_allocation_bytes=2**8)
-    assert "bytes for u" in refuse(parse(dense), tight)
+    assert "bytes for v" in refuse(parse(dense), tight)
 
 
 def test_self_checks_are_rounded_to_the_right_whole_numbers():

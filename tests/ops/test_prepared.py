@@ -20,6 +20,8 @@ TEXTS = (
     "conv_bwd_data:f32:n2c35o5g1:i9x8:k3x3:s2x3:p1.0:d1:flip",
     "conv_fwd:i8:n2c3o9g1:i9x8:k3x3:s1:p1.1:d1",
     "conv_bwd_weights:f32:n2c5o7g1:i9x8:k3x3:s1:p1.1:d1",
+    "conv_fwd:f32:n2c70o9g1:i9x8:k3x3:s1:p1.1:d1",
+    "conv_fwd:f32:n1c9o6g1:i9x8:k3x3:s1:p1.1:d1:NHWC,HWIO->NHWC:bias",
 )
 RNG = np.random.default_rng(0)
 
@@ -63,6 +65,22 @@ def test_plans_give_the_bits_of_the_functions(device, text, algorithm):
         assert prepared.workspace_bytes >= plan.workspace_bytes + w.nbytes
         if algorithm == "implicit_gemm" and device.kernels == "cpu":
             assert len(prepared.plan.launches) < len(plan.plan.launches)
+
+
+def test_weights_are_prepared_as_far_as_there_is_room(device):
+    """Winograd's filters are four times as large prepared as they are given."""
+    text = "conv_fwd:f32:n1c64o64g1:i8x8:k3x3:s1:p1.1:d1"
+    x, w = operands_of(parse(text))
+    try:
+        plan = clconv.plan(text, device=device, algorithm="winograd_f4")
+    except clconv.UnsupportedError as error:
+        pytest.skip(str(error))
+    roomy = plan.prepare_weights(w)
+    with clconv.limits(memory=plan.workspace_bytes + x.nbytes + w.nbytes + 2**17):
+        tight = plan.prepare_weights(w)
+    assert tight.workspace_bytes < roomy.workspace_bytes
+    for each in (roomy, tight):
+        np.testing.assert_array_equal(each(x), plan(x, w))
 
 
 def test_results_may_be_several(device):
