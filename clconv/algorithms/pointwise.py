@@ -28,6 +28,7 @@ from clconv.spec.tensor import Problem
 PANELS_BYTES = 96 * 2**10  # of panels of images in local memory
 SUMS_BYTES = 128 * 2**10
 MOST_PANELS = 4  # neighbours that a work-item takes: longer runs of each channel
+MOST_PANELS_WHOLE = 16  # likewise, where all channels of them have room
 BLOCKS = 16  # of filters that stay in a second-level cache while panels go by
 
 
@@ -107,6 +108,8 @@ class _Job(PlacesJob):
         if count * incoming > room and count * blocks > sums:
             # Not as many, but more channels: or images were copied again for each range of blocks.
             count = min(max(room // incoming, 1), count)
+        while count < MOST_PANELS_WHOLE and 2 * count * incoming <= room:
+            count *= 2
         while count > 1 and panels(self.panels, count) * blocks * groups < wanted:
             count //= 2
         items = max(panels(self.panels, count) * groups, 1)
