@@ -10,7 +10,7 @@ import pytest
 from support.plans import hold_infinite_filters, of, random_operands, solve
 
 import clconv
-from clconv.algorithms import implicit_boxes, implicit_gemm
+from clconv.algorithms import implicit_boxes, implicit_images, implicit_job
 from clconv.algorithms.axes import phases
 from clconv.algorithms.base import Limits
 from clconv.algorithms.implicit_gemm import ImplicitGemm
@@ -63,7 +63,7 @@ def test_how_a_box_is_cut_does_not_show(device, monkeypatch, cut):
     monkeypatch.setattr(implicit_boxes, "TERMS", terms)
     monkeypatch.setattr(implicit_boxes, "TERMS_OF_WINDOWS", terms)
     monkeypatch.setattr(implicit_boxes, "USES", uses)
-    monkeypatch.setattr(implicit_gemm, "tiles_kept", lambda *_: tiles)
+    monkeypatch.setattr(implicit_job, "tiles_kept", lambda *_: tiles)
     served = 0
     for problem, expected in whole.items():
         if ImplicitGemm().refuse(problem, device):
@@ -72,6 +72,18 @@ def test_how_a_box_is_cut_does_not_show(device, monkeypatch, cut):
         np.testing.assert_array_equal(result, expected, err_msg=str(problem))
         served += 1
     assert served >= len(whole) - 3
+
+
+def test_filters_packed_where_they_are_used_have_the_bits_of_others(device, monkeypatch):
+    kinds = []
+    for problem in of(device, FORWARD):
+        operands, results = random_operands(problem), []
+        for boxes in (0, 1000):
+            monkeypatch.setattr(implicit_images, "INSIDE_BOXES", boxes)
+            kinds.append(bool(select(problem, device, "implicit_gemm").workspace))
+            results.append(solve(device, problem, "implicit_gemm", operands))
+        np.testing.assert_array_equal(*results, err_msg=str(problem))
+    assert kinds == [True, False] * (len(kinds) // 2)
 
 
 @pytest.mark.parametrize("width", [1, 4, 8])

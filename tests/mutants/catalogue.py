@@ -40,7 +40,7 @@ NOT_SHAPES |= {"taken", "run"}
 # Which tile implicit_tiled takes: tests/algorithms/test_implicit_tiled.py.
 NOT_SHAPES |= {"tile_of", "time", "local_bytes", "refuse_tiled", "_reach", "share_of"}
 # How much pointwise and winograd take at once, and where: test_pointwise.py and test_winograd.py.
-NOT_SHAPES |= {"share", "chunk", "pays"}
+NOT_SHAPES |= {"share", "chunk", "pays", "goes_inside"}
 # What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
 TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 14
