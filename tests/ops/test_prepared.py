@@ -64,7 +64,8 @@ def test_plans_give_the_bits_of_the_functions(device, text, algorithm):
             np.testing.assert_array_equal(prepared(*arrays), expected)
         assert prepared.workspace_bytes >= plan.workspace_bytes + w.nbytes
         if algorithm == "implicit_gemm" and device.kernels == "cpu":
-            assert len(prepared.plan.launches) < len(plan.plan.launches)
+            whole = plan.plan.prepared or plan.plan
+            assert len(prepared.plan.launches) < len(whole.launches)
 
 
 def test_weights_are_prepared_as_far_as_there_is_room(device):
@@ -219,7 +220,7 @@ def test_what_cannot_be_planned(device):
         clconv.limits(memory=1000),
         pytest.raises(MemoryError, match="clconv's functions run it in pieces"),
     ):
-        clconv.plan(TEXTS[0], device=device)
+        clconv.plan(TEXTS[5], device=device)
     opencl = cl.Context([device.handle])
     with pytest.raises(ValueError, match="a queue has its device"):
         clconv.plan(TEXTS[0], device=device, queue=cl.CommandQueue(opencl))
