@@ -58,7 +58,7 @@ def test_nothing_leaks_over_a_thousand_failures(device):
             default_context(each).recover()
         gc.collect()
         assert not ledger.live, f"{len(ledger.live)} buffers are left"
-    assert min(served, given_up) > 20
+    assert min(served, given_up) > 10  # both happen; what allocates less fails less often
 
 
 def _counts():
