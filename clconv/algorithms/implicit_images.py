@@ -19,7 +19,7 @@ from clconv.algorithms.axes import (
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.algorithms.gemm import Matrix, Split, pack_launch, panels
-from clconv.algorithms.implicit_boxes import Box, box_of, even
+from clconv.algorithms.implicit_boxes import Box, box_of, even, local_bytes
 from clconv.algorithms.implicit_job import Job, lanes_of, turns_of
 from clconv.program.plan import Launch, loop
 from clconv.spec.dtypes import dtype_named
@@ -57,6 +57,9 @@ class ImagesJob(Job):
         axes = forward_axes(self.problem)
         box = self.box(axes)
         if box is None or box.count(axes, self.problem.batch) > INSIDE_BOXES:
+            return False
+        kept = local_bytes(self.tile, self.problem.dtype, self.tiles)
+        if kept + INSIDE_BYTES > self.device.local_memory_bytes:
             return False
         terms = box.channels * self.problem.geometry.taps
         return terms * self.tile.nr * self.itemsize_bytes <= INSIDE_BYTES

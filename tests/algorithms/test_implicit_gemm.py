@@ -84,6 +84,13 @@ def test_filters_packed_where_they_are_used_have_the_bits_of_others(device, monk
             results.append(solve(device, problem, "implicit_gemm", operands))
         np.testing.assert_array_equal(*results, err_msg=str(problem))
     assert kinds == [True, False] * (len(kinds) // 2)
+    tile = implicit_job.Job(problem, device, Limits(0)).tile
+    kept = implicit_boxes.local_bytes(tile, problem.dtype, 1)
+    monkeypatch.setattr(implicit_job, "tiles_kept", lambda *_: 1)
+    monkeypatch.setattr(implicit_images, "local_bytes", lambda *_: kept)
+    for room, packed in ((kept + 16 * 2**10, False), (kept + 16 * 2**10 - 1, True)):
+        little = dataclasses.replace(device, local_memory_bytes=room)
+        assert bool(select(problem, little, "implicit_gemm").workspace) == packed
 
 
 @pytest.mark.parametrize("width", [1, 4, 8])

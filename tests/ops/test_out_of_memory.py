@@ -28,6 +28,7 @@ PROBLEMS = (
     "lp_pool_backward:f32:n2c3:i9x8:k3x2:s2x1:p1.0x0.1:d1:norm2.0",
 )
 FAILURES = 1000
+RAREST = 61  # one in so many calls of the driver fails
 
 
 def test_nothing_leaks_over_a_thousand_failures(device):
@@ -50,7 +51,7 @@ def test_nothing_leaks_over_a_thousand_failures(device):
                 else:
                     served += 1
                     assert [r.tobytes() for r in results] == [w.tobytes() for w in wanted]
-            if failures.raised >= FAILURES:
+            if failures.raised >= FAILURES and every == RAREST:  # rounds are whole
                 break
         failures.every = 0
         assert [r.tobytes() for r in run(*jobs[0])] == [w.tobytes() for w in expected[0]]
@@ -58,13 +59,13 @@ def test_nothing_leaks_over_a_thousand_failures(device):
             default_context(each).recover()
         gc.collect()
         assert not ledger.live, f"{len(ledger.live)} buffers are left"
-    assert min(served, given_up) > 10  # both happen; what allocates less fails less often
+    assert min(served, given_up) > 20
 
 
 def _counts():
     """Yield how often calls fail, from always to rarely, over and over."""
     while True:
-        yield from (1, 3, 7, 13, 29, 61)
+        yield from (1, 3, 7, 13, 29, RAREST)
 
 
 def test_an_error_that_is_kept_keeps_no_buffers(device):
