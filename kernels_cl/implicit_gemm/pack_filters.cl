@@ -7,7 +7,7 @@
  *                              else 0; `blocks` of them a panel, of all phases
  *
  * A phase is the pixels of dx that leave one remainder to the strides; taps that reach them are
- * `step` apart in the filter (implicit_gemm.py).
+ * `step` apart in the filter (implicit_images.py).
  *
  * Launch  global (ceil(channels/WIDTH), ceil(O*T/DEPTH), groups), local (1, 1, 1); T taps.
  * Macros  REAL, VW: see common/types.clh. WIDTH: lanes of a panel, vectors of VW. DEPTH: terms of a work-item.
