@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from clconv.errors import GeometryError
 from clconv.spec.dtypes import dtype_named, result_of_sum, summed
@@ -28,7 +29,7 @@ from clconv.spec.tensor import Tensor, refuse_long_indices
 from clconv.spec.text import padding_text, sizes_text, steps_text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GeneralConvProblem:
     """One general convolution in one direction; shapes are as given, in their layouts."""
 
@@ -77,7 +78,7 @@ class GeneralConvProblem:
         """Whether two real channels stand for one."""
         return dtype_named(self.dtype).kind == "c"
 
-    @property
+    @cached_property
     def x(self) -> Rearrangement:
         """R: x spread, padded or cut, its batch groups among the channels."""
         numbers = self.dimension_numbers
@@ -92,7 +93,7 @@ class GeneralConvProblem:
             parts="beside" * self.is_complex,
         )
 
-    @property
+    @cached_property
     def w(self) -> Rearrangement:
         """P: w with its output channels first."""
         numbers = self.dimension_numbers
@@ -107,7 +108,7 @@ class GeneralConvProblem:
             return self.accumulator
         return max(summed(self.dtype), summed(self.second_dtype or self.dtype))  # int64 > int32
 
-    @property
+    @cached_property
     def plain(self) -> ConvProblem:
         """The convolution between the plain arrays."""
         batch, channels, *spatial = self.x.plain_shape
@@ -191,7 +192,7 @@ class GeneralConvProblem:
         """Input channels, those of all batch groups."""
         return self.x.channels * self.x.groups
 
-    @property
+    @cached_property
     def y_shape(self) -> Sizes:
         """The shape of y, in its layout."""
         numbers = self.dimension_numbers
@@ -199,7 +200,7 @@ class GeneralConvProblem:
         sizes = dict(zip(numbers.plain_x, (batch, self.outputs, *output), strict=True))
         return tuple(sizes[letter] for letter in numbers.y)
 
-    @property
+    @cached_property
     def y(self) -> Rearrangement:
         """Q: y with its channels first."""
         numbers = self.dimension_numbers
