@@ -149,7 +149,11 @@ FOUND = (
     "conv_bwd_weights:f32:n1c17o6000g1:i3x3:k1x1:s1:p0.0:d1",  # as many blocks of sums as have room
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.0x0.1:d1",  # one window behind the image
     "conv_fwd:f32:n1c2o70g1:i5x4:k3x3:s1:p1.1:d1:beta0.5",  # panels of outputs, each added to once
-    "conv_bwd_weights:f32:n2c3o5g1:i19:k5:s1:p2.1:d1:flip",  # as a run but for the order
+    # As a run of 6 or 8 but for the order.
+    "conv_bwd_weights:f32:n2c3o5g1:i19:k5:s1:p2.1:d1:flip",
+    "conv_bwd_weights:f32:n2c3o5g1:i19:k7:s1:p2.1:d1:flip",
+    # Scratch that is taken too small ends pages before what is written to it.
+    "conv_bwd_data:f32:n1c300o8g1:i10x10:k9x9:s1:p0.0:d1",
     "conv_bwd_weights:f32:n1c2o3g1:i10x8x8:k2x2x2:s1:p0.0:d1",  # boxes of two sizes along depth
     # the stride of one tap
     "conv_fwd:f32:n2c3o5g1:i9x11:k2x1:s1x3:p1.0x0.1:d1",

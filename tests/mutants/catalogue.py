@@ -30,7 +30,8 @@ NOT_HOST = (
     "clconv/algorithms/implicit_boxes.py",
 )
 # What only refuses, or says how fast it goes: tests/ops/test_arguments.py and benchmarks see to it.
-NOT_SHAPES = {"__post_init__", "_ends", "refuse", "check_padding_mode", "tile_for", "macros_of"}
+NOT_SHAPES = {"__post_init__", "_ends", "refuse", "_refuse_shape", "check_padding_mode"}
+NOT_SHAPES |= {"tile_for", "macros_of"}
 NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothing_left"}
 NOT_SHAPES |= {"_in_turn"}
 # How much depthwise_staged takes at once, and where: tests/algorithms/test_depthwise_staged.py.
@@ -42,7 +43,7 @@ NOT_SHAPES |= {"tile_of", "time", "local_bytes", "refuse_tiled", "_reach", "shar
 # How much pointwise and winograd take at once, and where: test_pointwise.py and test_winograd.py.
 NOT_SHAPES |= {"share", "chunk", "pays", "goes_inside"}
 # What states turns of loops: no result shows it. tests/algorithms/test_loops.py counts them all.
-TURNS = re.compile(r"^turns$|_turns$|^counting$|^_around$|^_step$")
+TURNS = re.compile(r"^turns$|^turns_of$|_turns$|^counting$|^_around$|^_step$")
 CODE_LINES_PER_MUTANT = 14
 FEWEST = 3  # of a file
 
