@@ -31,6 +31,7 @@ from clconv.conformance.rules import (
     why_not,
 )
 from clconv.ops.arrays import numpy_dtype
+from clconv.program.context import default_context
 from clconv.program.device import Device
 from clconv.reference.bounds import computed_dtype
 from clconv.spec.tensor import Problem
@@ -57,11 +58,16 @@ class Outcome:
 
 
 class DeviceBackend:
-    """clconv's functions on one device, convolutions by one algorithm."""
+    """clconv's functions on one device, convolutions by one algorithm.
+
+    The first call takes scratch anew: room that earlier cases left would hide a plan that states
+    too little.
+    """
 
     def __init__(self, device: Device, algorithm: str = "auto") -> None:
         self.device = device
         self.algorithm = algorithm
+        default_context(device).recover()
 
     def __getattr__(self, name: str) -> Any:
         options: dict[str, Any] = {"device": self.device}
