@@ -37,6 +37,13 @@ MAX_DEATHS = 20
 SHOWN = 5  # misses of a row
 
 
+EMPTY_KERNEL = """
+import pyopencl as cl
+context = cl.create_some_context(interactive=False)
+cl.Program(context, "kernel void nothing(void) {}").build(cache_dir=False)
+"""
+
+
 @dataclass(frozen=True)
 class Implementation:
     """An OpenCL implementation, how it is started, and what is run on it."""
@@ -47,6 +54,7 @@ class Implementation:
     step: int = 1
     wrapper: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    old: bool = False  # knows no new processors: on some it builds nothing
 
     @property
     def share(self) -> str:
@@ -67,7 +75,7 @@ IMPLEMENTATIONS = (
         wrapper=("oclgrind", "--data-races"),
         environment={"OCLGRIND_LOCAL_MEM_SIZE": "262144"},  # as CPUs have, for their kernels
     ),
-    Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=3),
+    Implementation("PoCL 3.0 (PyPI)", "pocl-binary-distribution", "small", step=3, old=True),
 )
 
 
@@ -124,7 +132,21 @@ def why_absent(implementation: Implementation) -> str | None:
             for folder in os.environ.get("PATH", "").split(os.pathsep)
         )
         return None if found else f"no command {implementation.wrapper[0]}"
-    return None if icd_text(implementation) else f"no {implementation.driver}"
+    text = icd_text(implementation)
+    if text is None:
+        return f"no {implementation.driver}"
+    return why_it_builds_nothing(text) if implementation.old else None
+
+
+def why_it_builds_nothing(icd: str) -> str | None:
+    """Return what a driver says of an empty kernel, if it refuses even that."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "only.icd").write_text(icd)
+        environment = {**os.environ, "OCL_ICD_VENDORS": folder}
+        command = [sys.executable, "-c", EMPTY_KERNEL]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    said = re.search(r"^error: .*", done.stderr, re.MULTILINE)
+    return f"it builds not even an empty kernel here: {said[0]}" if said else None
 
 
 def run(implementation: Implementation, kernels: str) -> Result:
