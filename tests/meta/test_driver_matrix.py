@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 from support import driver_matrix
-from support.driver_matrix import Implementation
+from support.driver_matrix import IMPLEMENTATIONS, Implementation, icd_text, why_it_builds_nothing
 
 WORKER = """
 import json, os, sys
@@ -84,3 +84,13 @@ def test_every_column_has_a_heading(run):
 def test_nothing_run_is_no_pass():
     console = Console(file=io.StringIO())
     assert not driver_matrix.report(console, [], {"another": "no another.icd"})
+
+
+def test_a_driver_that_builds_nothing_is_told_from_one_that_does(monkeypatch):
+    icd = next((icd_text(i) for i in IMPLEMENTATIONS if i.driver and icd_text(i)), None)
+    if icd is None:
+        pytest.skip("no driver of the matrix is installed")
+    assert why_it_builds_nothing(icd) is None
+    refused = "import sys; sys.exit('a traceback\\nerror: unknown target CPU\\n')"
+    monkeypatch.setattr(driver_matrix, "EMPTY_KERNEL", refused)
+    assert "error: unknown target CPU" in why_it_builds_nothing(icd)
