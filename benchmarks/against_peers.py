@@ -33,7 +33,7 @@ import clconv
 from clconv.reference.shapes import DIRECTIONS, ConvShape, Direction
 
 ROUNDS = 9
-SAMPLE_S = 0.004  # a sample repeats its call for about this long
+SAMPLE_S = 0.008  # a sample repeats its call for about this long
 
 
 def serving(engines: list[Engine], shape: ConvShape, direction: Direction) -> Iterator[Engine]:

@@ -21,6 +21,7 @@ import clconv
 from clconv.reference.shapes import ConvShape, Direction
 
 CALL, PLAN = "clconv", "plan"  # a functional call; a plan with prepared weights
+WARM_UP_S = 0.02
 
 
 class Engine:
@@ -103,7 +104,9 @@ def _functional(shape: ConvShape, direction: Direction, tensors: Tensors, **opti
 
 
 def _sample_s(call: Call, repeats: int) -> float:
-    for _ in range(repeats):  # wakes threads, and brings operands back into the cache
+    # Long enough for the system to part threads that woke on one core, which takes some ticks.
+    until = time.perf_counter() + WARM_UP_S
+    while time.perf_counter() < until:
         call()
     start = time.perf_counter()
     for _ in range(repeats):

@@ -81,6 +81,8 @@ def box_of(
     sum; fewer of either where pixels have no room. None if not even one window of one channel has.
     """
     room, taps = staged_elements(dtype), taps_of(axes)
+    if taps == 1:
+        room //= 2  # a panel meets every pixel once; both stay in a first-level cache
     wanted = min(channels, -(-TERMS // taps))
     total = max(batch, 1) * prod(axis.windows for axis in axes)
     shared = min(_panels(axes, lanes, tile), max(tiles // panels(min(total, WINDOWS), tile.mr), 1))

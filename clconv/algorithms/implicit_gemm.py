@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clconv.algorithms.base import STRICT, Limits
-from clconv.algorithms.implicit_images import ImagesJob
-from clconv.algorithms.implicit_job import FEWEST_LANES
+from clconv.algorithms.implicit_images import images_job
+from clconv.algorithms.implicit_job import FEWEST_LANES, tile_of
 from clconv.algorithms.implicit_tiled import refuse_tiled, tiled_plan
 from clconv.algorithms.implicit_weights import WeightsJob
 from clconv.program.device import Device
@@ -46,8 +46,8 @@ class ImplicitGemm:
             return f"{self.name} transposes vectors of {FEWEST_LANES}, which {device} gets wrong"
         least = Limits(workspace_bytes=0)
         if problem.direction == "backward_weights":
-            return WeightsJob(problem, device, least).refuse(self.name)
-        return ImagesJob(problem, device, least).refuse(self.name)
+            return WeightsJob(problem, device, least, tile_of(device, problem)).refuse(self.name)
+        return images_job(problem, device, least).refuse(self.name)
 
     def plan(self, problem: Problem, device: Device, limits: Limits) -> Plan:
         """Return the launches: filters or the incoming adjoint are packed, then multiplied."""
@@ -55,9 +55,9 @@ class ImplicitGemm:
         if device.kernels == "gpu":
             return tiled_plan(problem, device, self.name)
         if problem.direction == "backward_weights":
-            weights = WeightsJob(problem, device, limits)
+            weights = WeightsJob(problem, device, limits, tile_of(device, problem))
             return Plan(problem, self.name, Launches(weights.launches), weights.workspace())
-        job = ImagesJob(problem, device, limits)
+        job = images_job(problem, device, limits)
         packed = Plan(problem, self.name, Launches(job.launches), job.workspace())
         if not job.goes_inside:
             return packed

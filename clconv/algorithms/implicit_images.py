@@ -6,7 +6,7 @@ A data gradient is one such product for each remainder that pixels leave to the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from clconv.algorithms.axes import (
@@ -16,19 +16,33 @@ from clconv.algorithms.axes import (
     phases,
     window_arguments,
 )
+from clconv.algorithms.base import Limits
 from clconv.algorithms.element import real_macros
 from clconv.algorithms.epilogue import beta_of, epilogue_macros
 from clconv.algorithms.gemm import Matrix, Split, pack_launch, panels
 from clconv.algorithms.implicit_boxes import Box, box_of, even, local_bytes
-from clconv.algorithms.implicit_job import Job, lanes_of, turns_of
-from clconv.program.plan import Launch, loop
+from clconv.algorithms.implicit_job import Job, lanes_of, tile_of, turns_of
+from clconv.program.device import Device
+from clconv.program.plan import Launch, loop, round_up
 from clconv.spec.dtypes import dtype_named
 from clconv.spec.geometry import three_axes
+from clconv.spec.problem import ConvProblem
 
 TERMS_A_FLAG = 64  # terms that one work-item of pack_filters writes and looks at
 MOST_PHASES = 64
 INSIDE_BYTES = 16 * 2**10  # of a panel of filters that is packed where it is used
 INSIDE_BOXES = 4  # up to which it is
+FEWER_ROWS = 7  # of a tile of 8, if boxes of so many windows leave less of it idle
+FEW = 1.03  # by so much less: a tile costs more than its rows
+
+
+def images_job(problem: ConvProblem, device: Device, limits: Limits) -> ImagesJob:
+    """Return the job in tiles of the device's rows, or of FEWER_ROWS: planes of 7x7 are many."""
+    job = ImagesJob(problem, device, limits, tile_of(device, problem))
+    if job.tile.mr != FEWER_ROWS + 1:
+        return job
+    short = replace(job, tile=replace(job.tile, mr=FEWER_ROWS))
+    return short if FEW * short.rows < job.rows else job
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +58,26 @@ class ImagesJob(Job):
         if p.direction == "forward":
             packed = panelled * p.group_channels * p.geometry.taps
             return {} if self.inside else {"packed_w": packed}
-        every = phases(p)
-        terms = p.group_outputs * sum(prod(axis.taps for axis in axes) for axes in every)
-        flags = p.groups * panels(p.group_channels, self.tile.nr) * sum(map(self.blocks, every))
+        terms = p.group_outputs * sum(prod(axis.taps for axis in axes) for axes in self.walks)
+        flags = p.groups * panels(p.group_channels, self.tile.nr)
+        flags *= sum(map(self.blocks, self.walks))
         return {"packed_w": panelled * max(terms, 1), "flags": max(flags, 1) * size}
+
+    @property
+    def walks(self) -> tuple[tuple[Axis, ...], ...]:
+        """Return the walks of the windows, each of which is a product."""
+        p = self.problem
+        return phases(p) if p.direction == "backward_data" else (forward_axes(p),)
+
+    @property
+    def rows(self) -> int:
+        """Windows of all tiles, with those that are summed for nothing."""
+        boxes = [(axes, self.box(axes)) for axes in self.walks]
+        return sum(
+            box.count(axes, self.problem.batch) * round_up(box.positions, self.tile.mr)
+            for axes, box in boxes
+            if box is not None
+        )
 
     @property
     def goes_inside(self) -> bool:
@@ -77,9 +107,7 @@ class ImagesJob(Job):
         return Job.refuse(self, name)
 
     def has_box(self) -> bool:
-        p = self.problem
-        every = phases(p) if p.direction == "backward_data" else (forward_axes(p),)
-        return all(self.box(axes) is not None for axes in every)
+        return all(self.box(axes) is not None for axes in self.walks)
 
     def box(self, axes: tuple[Axis, ...]) -> Box | None:
         """Return what a work-item stages at once."""
@@ -121,9 +149,9 @@ class ImagesJob(Job):
         )
 
     def backward_data(self) -> Iterator[Launch]:
-        p, every = self.problem, phases(self.problem)
-        blocks, first, origin = sum(map(self.blocks, every)), 0, 0
-        for axes in every:
+        p = self.problem
+        blocks, first, origin = sum(map(self.blocks, self.walks)), 0, 0
+        for axes in self.walks:
             terms = p.group_outputs * prod(axis.taps for axis in axes)
             if terms:
                 yield self.filters_launch(axes, blocks, first, origin)

@@ -34,15 +34,12 @@ def lanes_of(problem: ConvProblem) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One problem on one device, within limits."""
+    """One problem on one device, within limits, in tiles of some size."""
 
     problem: ConvProblem
     device: Device
     limits: Limits
-
-    @property
-    def tile(self) -> Tile:
-        return tile_of(self.device, self.problem)
+    tile: Tile
 
     @property
     def tiles(self) -> int:

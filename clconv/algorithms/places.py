@@ -6,7 +6,7 @@ kernels_cl/common/segments.clh. A data gradient is such a product, too, with the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clconv.algorithms.gemm import Tile, tile_for
 from clconv.program.device import Device
@@ -43,7 +43,9 @@ class PlacesJob:
     def tile(self) -> Tile:
         """The register tile of gemm/gemm.cl, whose rows are outgoing channels."""
         tile = tile_for(self.device, self.problem.dtype, (self.channels[1], self.places))
-        return tile if tile.vw >= FEWEST_LANES else Tile(tile.mr, 1, FEWEST_LANES)
+        if tile.vw < FEWEST_LANES:
+            return Tile(tile.mr, 1, FEWEST_LANES)
+        return replace(tile, nv=1) if self.places <= tile.vw else tile
 
     @property
     def places(self) -> int:

@@ -44,6 +44,7 @@ CONVOLUTIONS: tuple[Algorithm, ...] = (
     Im2colGemm(),
     Direct(),
 )
+SMALL_PLANE = 64  # windows of an image
 ALGORITHMS: tuple[Algorithm, ...] = (*CONVOLUTIONS, Im2col(), Pool(), LpPool(), BiasGradient())
 
 
@@ -121,17 +122,29 @@ def _in_turn(entries: list[Algorithm], problem: Problem) -> list[Algorithm]:
     Winograd's tiles come first where they are the fewest products, and not at all where there are
     so few channels that their transforms take longer. depthwise goes through a channel once for
     each of its outputs; with a few of them, implicit_gemm is ahead, which fills a vector with them:
-    measured 0.39 ms against 4.2 for 1 channel to 64.
+    measured 0.39 ms against 4.2 for 1 channel to 64. pointwise gathers lanes from all images, of
+    which small planes give but few at a time: implicit_gemm is ahead by a tenth at 7x7.
     """
     tiled = [entry for entry in entries if isinstance(entry, Winograd) and entry.pays(problem)]
     order = [entry for entry in entries if not isinstance(entry, Winograd)]
-    if not isinstance(problem, ConvProblem) or problem.group_outputs <= 2:
-        return [*tiled, *order]
-    late = [entry for entry in order if isinstance(entry, Depthwise)]
-    order = [entry for entry in order if not isinstance(entry, Depthwise)]
+    late: tuple[type[Algorithm], ...] = ()
+    if isinstance(problem, ConvProblem):
+        late += (Depthwise,) if problem.group_outputs > 2 else ()
+        late += (Pointwise,) if _pointwise_comes_late(problem) else ()
+    behind = [entry for entry in order if isinstance(entry, late)]
+    order = [entry for entry in order if not isinstance(entry, late)]
     first = [isinstance(entry, ImplicitGemm) for entry in order]
-    behind = first.index(True) + 1 if any(first) else 0
-    return [*tiled, *order[:behind], *late, *order[behind:]]
+    place = first.index(True) + 1 if any(first) else 0
+    return [*tiled, *order[:place], *behind, *order[place:]]
+
+
+def _pointwise_comes_late(problem: ConvProblem) -> bool:
+    """Whether planes are so small that lanes of pixels are short runs; for results and data."""
+    return (
+        problem.direction != "backward_weights"
+        and problem.geometry.positions < SMALL_PLANE
+        and problem.group_outputs > 2
+    )
 
 
 def _named(name: str) -> Algorithm:

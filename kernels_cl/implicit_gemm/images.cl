@@ -150,7 +150,7 @@ LONE_KERNEL void implicit_images(
                     STORE_SUMS(acc, kept);
                 } else {
                     write_tile(acc, y + panel*NR*volume(result_size), results + t*MR,
-                               min(MR, windows - t*MR), lanes, volume(result_size), beta);
+                               windows - t*MR, lanes, volume(result_size), beta);
                 }
             }
         }

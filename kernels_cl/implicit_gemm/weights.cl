@@ -85,7 +85,7 @@ LONE_KERNEL void implicit_weights(
         for (int t = 0; t < tiles; t++) {
             VEC acc[MR][NV];
             LOAD_SUMS(acc, (sums + ((panel - panel0)*tiles + t)*MR*NR));
-            write_tile(acc, dw + panel*NR*C*taps, results + t*MR, min(MR, live - t*MR),
+            write_tile(acc, dw + panel*NR*C*taps, results + t*MR, live - t*MR,
                        min(NR, O - panel*NR), C*taps, (REAL)0);
         }
 }

@@ -10,9 +10,10 @@ import pytest
 from support.plans import hold_infinite_filters, of, random_operands, solve
 
 import clconv
-from clconv.algorithms import implicit_boxes, implicit_images, implicit_job
+from clconv.algorithms import implicit_boxes, implicit_gemm, implicit_images, implicit_job
 from clconv.algorithms.axes import phases
 from clconv.algorithms.base import Limits
+from clconv.algorithms.gemm import Tile
 from clconv.algorithms.implicit_gemm import ImplicitGemm
 from clconv.algorithms.registry import select
 from clconv.spec.parse import parse
@@ -33,6 +34,14 @@ BACKWARD = (
     "conv_bwd_weights:f32:n3c6o68g2:i5x6x7:k2x1x3:s1x2x3:p1.0x0.0x2.1:d2x1x1",
     "conv_bwd_weights:f64:n2c20o20g1:i6x11:k1x1:s1:p0.0:d1",
 )
+
+
+PLANES = (
+    "conv_fwd:f32:n3c20o40g1:i7x7:k1x1:s1:p0.0:d1",
+    "conv_fwd:f32:n2c9o17g1:i7x7:k3x3:s1:p1.1:d1:bias",
+    "conv_fwd:f32:n2c9o17g1:i15x14:k3x3:s2:p1.1:d1:beta0.5",
+)
+FOURTEEN = "conv_fwd:f32:n2c64o64g1:i14x14:k3x3:s1:p1.1:d1"
 
 
 @pytest.fixture(autouse=True)
@@ -84,13 +93,42 @@ def test_filters_packed_where_they_are_used_have_the_bits_of_others(device, monk
             results.append(solve(device, problem, "implicit_gemm", operands))
         np.testing.assert_array_equal(*results, err_msg=str(problem))
     assert kinds == [True, False] * (len(kinds) // 2)
-    tile = implicit_job.Job(problem, device, Limits(0)).tile
+    tile = implicit_job.tile_of(device, problem)
     kept = implicit_boxes.local_bytes(tile, problem.dtype, 1)
     monkeypatch.setattr(implicit_job, "tiles_kept", lambda *_: 1)
     monkeypatch.setattr(implicit_images, "local_bytes", lambda *_: kept)
     for room, packed in ((kept + 16 * 2**10, False), (kept + 16 * 2**10 - 1, True)):
         little = dataclasses.replace(device, local_memory_bytes=room)
         assert bool(select(problem, little, "implicit_gemm").workspace) == packed
+
+
+@pytest.mark.parametrize("rows", [6, 7, 8])
+def test_rows_of_a_tile_do_not_show(device, monkeypatch, rows):
+    """Tiles of 6 and 7 store 8 pixels at once, where the next tile's are behind them."""
+
+    def tile_of(*about):
+        return dataclasses.replace(implicit_job.tile_of(*about), mr=rows)
+
+    problems = of(device, (*FORWARD, *BACKWARD, *PLANES))
+    for problem in problems:
+        operands = random_operands(problem)
+        with monkeypatch.context() as patch:
+            patch.setattr(implicit_images, "tile_of", tile_of)
+            patch.setattr(implicit_gemm, "tile_of", tile_of)
+            patch.setattr(implicit_images, "FEW", np.inf)
+            result = solve(device, problem, "implicit_gemm", operands)
+        expected = solve(device, problem, "im2col_gemm", operands)
+        if problem in of(device, BACKWARD):  # sums in another order
+            expected = solve(device, problem, "implicit_gemm", operands)
+        np.testing.assert_array_equal(result, expected, err_msg=str(problem))
+
+
+@pytest.mark.parametrize(("problem", "rows"), [(PLANES[0], 7), (PLANES[1], 7), (FOURTEEN, 8)])
+def test_planes_of_seven_by_seven_take_tiles_of_seven_rows(device, monkeypatch, problem, rows):
+    tile = Tile(mr=8, nv=1, vw=16)
+    monkeypatch.setattr(implicit_images, "tile_of", lambda *_: tile)
+    job = implicit_images.images_job(parse(problem), device, Limits(0))
+    assert job.tile == dataclasses.replace(tile, mr=rows)
 
 
 @pytest.mark.parametrize("width", [1, 4, 8])

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 import clconv
+from clconv.algorithms.pointwise import Pointwise
 from clconv.algorithms.registry import select
 from clconv.spec.geometry import Geometry
 from clconv.spec.images import BiasGradientProblem, ColumnsProblem, IndexProblem, PoolProblem
@@ -35,6 +36,15 @@ def test_auto(device, problem, name):
     assert plan.algorithm == name
     assert str(plan).startswith(f"{problem} by {name}, {plan.workspace_bytes} B workspace, ")
     assert all(launch.kernel in str(plan) for launch in plan.launches)
+
+
+@pytest.mark.parametrize(("size", "name"), [(8, "pointwise"), (7, "implicit_gemm")])
+def test_auto_leaves_pointwise_out_of_small_planes(device, size, name):
+    geometry = Geometry((size, size), (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    problem = ConvProblem("forward", "float32", 2, 64, 64, 1, geometry)
+    if Pointwise().refuse(problem, device):
+        pytest.skip(f"pointwise does not serve {device}")
+    assert select(problem, device).algorithm == name
 
 
 def test_direct_takes_what_the_others_refuse(device):
