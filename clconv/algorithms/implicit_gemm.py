@@ -3,9 +3,10 @@
 On GPUs that is implicit_tiled.py; the rest is for CPUs. It does what im2col_gemm does without ever
 making X-hat: an entry of it lies in the padded image at the sum of two offsets, of its row and its
 column. So each work-item stages a box of the image in local memory and multiplies out of it, lanes
-being output channels.
+being output channels but where sums are short.
 
     Forward          Y  = W X-hat             windows a box at a time         implicit_images.py
+                                              few terms: lanes are windows    implicit_runs.py
     BackwardData     dX = one such product for each remainder that pixels leave to the strides
     BackwardWeights  dW = dY X-hat^T          rows of X-hat for the windows   implicit_weights.py
 
@@ -20,6 +21,7 @@ from dataclasses import replace
 from clconv.algorithms.base import STRICT, Limits
 from clconv.algorithms.implicit_images import images_job
 from clconv.algorithms.implicit_job import FEWEST_LANES, tile_of
+from clconv.algorithms.implicit_runs import RunsJob
 from clconv.algorithms.implicit_tiled import refuse_tiled, tiled_plan
 from clconv.algorithms.implicit_weights import WeightsJob
 from clconv.program.device import Device
@@ -57,6 +59,9 @@ class ImplicitGemm:
         if problem.direction == "backward_weights":
             weights = WeightsJob(problem, device, limits, tile_of(device, problem))
             return Plan(problem, self.name, Launches(weights.launches), weights.workspace())
+        runs = RunsJob(problem, device)
+        if runs.serves:
+            return Plan(problem, self.name, (runs.launch(),))
         job = images_job(problem, device, limits)
         packed = Plan(problem, self.name, Launches(job.launches), job.workspace())
         if not job.goes_inside:

@@ -126,6 +126,16 @@ PANELS = (
     "conv_fwd:f32:n2c70o9g1:i9x11:k3x3:s1:p1.1:d1:bias",  # filters in several turns
     "conv_bwd_data:f32:n1c9o70g1:i9x11:k3x3:s1:p1.1:d1",
 )
+# Lanes of neighbouring windows where terms are few: rows taken apart by strides and by taps, boxes
+# cut along each axis, a last run that is not full; and planes that fill tiles of seven rows.
+RUNS = (
+    "conv_fwd:f32:n2c6o20g2:i9x62:k3x2:s2x2:p1.2x1.2:d1x3:bias:relu",
+    "conv_fwd:f32:n1c5o9g1:i301:k3:s1:p20.0:d20:beta0.5",
+    "conv_fwd:f32:n1c2o17g1:i5x6x31:k3x2x3:s2x1x1:p1.1x1.0x1.1:d1x2x1:bias",
+    "conv_fwd:f32:n1c60o9g1:i4000:k2:s1:p0.0:d600",
+    "conv_fwd:f32:n2c20o40g1:i7x7:k3x3:s1:p1.1:d1",
+    "conv_fwd:f32:n2c20o40g1:i7x7:k1x1:s1:p0.0:d1:bias",
+)
 # What faults that were put into kernels and shapes got past all others (tests/mutants).
 FOUND = (
     # each axis with sizes of its own
@@ -211,7 +221,7 @@ def list_cases(grid: str, algorithms: tuple[str, ...]) -> list[Case]:
     for number, code in enumerate(OTHER_TYPES):
         others = filter(is_defined, _grid_strings(grid, code, step=9 if quick else 5))
         strings += list(others)[number::5]
-    strings += INTEGERS + CUT + HALFWAY + WIDE + LANES + PANELS + FOUND
+    strings += INTEGERS + CUT + HALFWAY + WIDE + LANES + PANELS + RUNS + FOUND
     problems = dict.fromkeys(map(parse, strings))
     return [
         case_of(problem, algorithms, related=not quick or number % 3 == 0)
