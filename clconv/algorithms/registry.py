@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clconv.algorithms.base import FAST, STRICT, Algorithm, Limits, default_limits
 from clconv.algorithms.bias_gradient import BiasGradient
 from clconv.algorithms.deform import NAME as DEFORM
@@ -107,7 +109,10 @@ def select(
         reason = fault_of(device, family_of(entry.name, problem))
         if reason is None:
             try:
-                return within_loop_limit(entry.plan(problem, device, limits), device)
+                plan = entry.plan(problem, device, limits)
+                if algorithm == "auto":
+                    plan = _when_prepared(plan, device, limits)
+                return within_loop_limit(plan, device)
             except UnsupportedError as error:
                 reason = str(error)
         barred.append(reason)
@@ -122,29 +127,34 @@ def _in_turn(entries: list[Algorithm], problem: Problem) -> list[Algorithm]:
     Winograd's tiles come first where they are the fewest products, and not at all where there are
     so few channels that their transforms take longer. depthwise goes through a channel once for
     each of its outputs; with a few of them, implicit_gemm is ahead, which fills a vector with them:
-    measured 0.39 ms against 4.2 for 1 channel to 64. pointwise gathers lanes from all images, of
-    which small planes give but few at a time: implicit_gemm is ahead by a tenth at 7x7.
+    measured 0.39 ms against 4.2 for 1 channel to 64.
     """
     tiled = [entry for entry in entries if isinstance(entry, Winograd) and entry.pays(problem)]
     order = [entry for entry in entries if not isinstance(entry, Winograd)]
-    late: tuple[type[Algorithm], ...] = ()
-    if isinstance(problem, ConvProblem):
-        late += (Depthwise,) if problem.group_outputs > 2 else ()
-        late += (Pointwise,) if _pointwise_comes_late(problem) else ()
-    behind = [entry for entry in order if isinstance(entry, late)]
-    order = [entry for entry in order if not isinstance(entry, late)]
+    if not isinstance(problem, ConvProblem) or problem.group_outputs <= 2:
+        return [*tiled, *order]
+    late = [entry for entry in order if isinstance(entry, Depthwise)]
+    order = [entry for entry in order if not isinstance(entry, Depthwise)]
     first = [isinstance(entry, ImplicitGemm) for entry in order]
-    place = first.index(True) + 1 if any(first) else 0
-    return [*tiled, *order[:place], *behind, *order[place:]]
+    behind = first.index(True) + 1 if any(first) else 0
+    return [*tiled, *order[:behind], *late, *order[behind:]]
 
 
-def _pointwise_comes_late(problem: ConvProblem) -> bool:
-    """Whether planes are so small that lanes of pixels are short runs; for results and data."""
-    return (
-        problem.direction != "backward_weights"
-        and problem.geometry.positions < SMALL_PLANE
-        and problem.group_outputs > 2
-    )
+def _when_prepared(plan: Plan, device: Device, limits: Limits) -> Plan:
+    """Return a plan of "auto" with what is better where filters are prepared, if something is.
+
+    pointwise gathers lanes from all images, of which small planes give a few at a time.
+    implicit_gemm, of the same bits, is ahead by a tenth at 7x7 once filters are packed.
+    """
+    problem, packed = plan.problem, ImplicitGemm()
+    if plan.algorithm != Pointwise.name or not isinstance(problem, ConvProblem):
+        return plan
+    if problem.direction == "backward_weights" or problem.geometry.positions >= SMALL_PLANE:
+        return plan
+    if packed.refuse(problem, device) or fault_of(device, family_of(packed.name, problem)):
+        return plan
+    other = packed.plan(problem, device, limits)
+    return replace(plan, prepared=other.prepared or other)
 
 
 def _named(name: str) -> Algorithm:

@@ -61,10 +61,14 @@ def checked_plan(
     """
     while True:
         plan = select(problem, context.device, algorithm, accuracy=accuracy)
-        if os.environ.get(VARIABLE) == "0":
+        if passes(context, problem, plan):
             return plan
-        if all(_passes(context, family) for family in families_of(problem, plan)):
-            return plan
+
+
+def passes(context: Context, problem: Problem, plan: Plan) -> bool:
+    """Tell whether the families that a plan runs have passed, or are not to be asked."""
+    off = os.environ.get(VARIABLE) == "0"
+    return off or all(_passes(context, family) for family in families_of(problem, plan))
 
 
 def families_of(problem: Problem, plan: Plan) -> Iterator[Family]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
-from clconv.algorithms.selfcheck import checked_plan
+from clconv.algorithms.selfcheck import checked_plan, passes
 from clconv.errors import GeometryError
 from clconv.ops.arrays import Array, is_device_array, is_plain, numpy_dtype, plain
 from clconv.ops.host import over_host_memory, show_to_host
@@ -176,7 +176,8 @@ class PreparedPlan:
         plan = self.plan.prepared
         if plan is None or not _need(plan, self.device).fits(limited(self._context.room)):
             return self.plan
-        return plan
+        other = plan.algorithm != self.plan.algorithm
+        return self.plan if other and not passes(self._context, self.problem, plan) else plan
 
     def _outputs(self, out: Any, arrays: Sequence[Array], on_device: bool) -> dict[str, Array]:
         """Return the arrays that results go to: checked, or new."""

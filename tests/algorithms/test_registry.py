@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
+from support.plans import random_operands
 
 import clconv
+from clconv.algorithms import trust
 from clconv.algorithms.pointwise import Pointwise
 from clconv.algorithms.registry import select
+from clconv.algorithms.trust import family_of
+from clconv.ops import prepared
 from clconv.spec.geometry import Geometry
 from clconv.spec.images import BiasGradientProblem, ColumnsProblem, IndexProblem, PoolProblem
 from clconv.spec.problem import ConvProblem
@@ -38,13 +43,39 @@ def test_auto(device, problem, name):
     assert all(launch.kernel in str(plan) for launch in plan.launches)
 
 
-@pytest.mark.parametrize(("size", "name"), [(8, "pointwise"), (7, "implicit_gemm")])
-def test_auto_leaves_pointwise_out_of_small_planes(device, size, name):
+def small_plane(device, size):
     geometry = Geometry((size, size), (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
     problem = ConvProblem("forward", "float32", 2, 64, 64, 1, geometry)
     if Pointwise().refuse(problem, device):
         pytest.skip(f"pointwise does not serve {device}")
-    assert select(problem, device).algorithm == name
+    return problem
+
+
+def test_auto_leaves_pointwise_out_of_small_planes_where_filters_are_prepared(device):
+    for size, other in ((8, None), (7, "implicit_gemm")):
+        plan = select(small_plane(device, size), device)
+        assert plan.algorithm == "pointwise"
+        assert (plan.prepared.algorithm if plan.prepared else None) == other
+    assert select(small_plane(device, 7), device, "pointwise").prepared is None
+
+
+def test_prepared_filters_of_small_planes_have_the_bits_of_others(device):
+    problem = small_plane(device, 7)
+    plan = clconv.plan(str(problem), device=device)
+    operands = random_operands(problem)
+    packed = plan.prepare_weights(operands["w"])
+    assert packed.plan.algorithm == "implicit_gemm"
+    np.testing.assert_array_equal(packed(operands["x"]), plan(operands["x"], operands["w"]))
+
+
+def test_a_family_out_of_use_prepares_nothing(device, monkeypatch):
+    problem = small_plane(device, 7)
+    plan, w = clconv.plan(str(problem), device=device), random_operands(problem)["w"]
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "passes", lambda *_: False)
+        assert plan.prepare_weights(w).plan.algorithm == "pointwise"
+    monkeypatch.setattr(trust, "_faults", {(device, family_of("implicit_gemm", problem)): "misses"})
+    assert select(problem, device).prepared is None
 
 
 def test_direct_takes_what_the_others_refuse(device):
