@@ -150,6 +150,8 @@ FOUND = (
     "conv_bwd_data:f32:n2c70o3g1:i6x4:k2x3:s1:p1.1:d1",  # filters that are not finite, far behind
     # every pixel is a window, or nearly
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p1.-1:d1",
+    "conv_fwd:f32:n2c3o20g1:i5x7:k3x3:s1:p1.-1x0.-2:d1",
+    "conv_bwd_data:f32:n2c3o20g1:i5x7:k3x3:s1:p1.-1x0.-2:d1",
     "conv_fwd:f32:n2c3o5g1:i5x7:k1x1:s1:p0.2x0.1:d1",
     # many channels, in several turns; strides of one tap without padding; pixels in turns
     "conv_fwd:f32:n1c700o3g1:i2x3:k1x1:s1:p0.0:d1:beta0.5",

@@ -72,7 +72,8 @@ def winograd_error(
     """Return the bound of F(m, 3) on a result, in its layout, before bias and what comes after it.
 
     That is the bound of the plain problem in the middle: x is spread and padded as that has it, and
-    pixels of a gradient are those that x has.
+    pixels of a gradient are those that x has. Pixels that negative padding cuts off are in no sum;
+    their gradients are sums of zeros, in tiles with others.
 
     Raises
     ------
@@ -87,14 +88,17 @@ def winograd_error(
     w = _moved(tensors["w"], numbers.w, numbers.plain_w)
     w = np.ascontiguousarray(flipped(w, p.flip)).astype(inner.dtype)
     options: dict[str, Any] = {"m": m, "groups": p.groups, "points": POINTS[m]}
-    padding = inner.geometry.padding
+    padding = tuple((low, max(high, 0)) for low, high in inner.geometry.padding)
+    cut = tuple(max(-high, 0) for _, high in inner.geometry.padding)  # pixels at the end
     here, there = _pixels(p, inner)
     if p.direction == "forward":
         x = np.zeros(inner.x_shape, inner.dtype)
         x[there] = _moved(tensors["x"], numbers.x, numbers.plain_x)[here]
-        bound = _plane_bound(x, w, inner.dtype, padding, options)
+        seen = tuple(slice(n - off) for n, off in zip(inner.geometry.input, cut, strict=True))
+        bound = _plane_bound(x[:, :, *seen], w, inner.dtype, padding, options)
         return _moved(bound, numbers.plain_x, numbers.y)
     dy = _moved(tensors["dy"], numbers.y, numbers.plain_x).astype(inner.dtype)
+    dy = np.pad(dy, [(0, 0), (0, 0), *((0, off) for off in cut)])  # of windows that would see them
     shape: dict[str, Any] = {"input_shape": inner.x_shape, "padding": padding, "groups": p.groups}
     image, filters = as_forward(dy, w, **shape)
     spread = _plane_bound(image, filters, inner.dtype, ((0, 0),) * len(padding), options)

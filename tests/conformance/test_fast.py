@@ -20,6 +20,8 @@ REARRANGED = (
     "conv_fwd:f32:n2c3o4g1:i6x5:k3x3:s1:p-1.3x3.1:d1:lhs2x1:NHWC,HWIO->NHWC",
     "conv_bwd_data:f32:n2c3o4g1:i6x5:k3x3:s1:p-1.3x3.1:d1:lhs2x1:NHWC,HWIO->NHWC",
     "conv_bwd_data:f32:n2c6o4g2:i6x5:k3x3:s1:p1.0x0.2:d1:flip:CWHN,HWIO->NHWC",
+    "conv_fwd:f32:n2c3o20g1:i5x16x19:k3x3x3:s1:p1.-2x0.-1x1.-2:d1",
+    "conv_bwd_data:f32:n2c4o6g2:i5x9x8:k3x3x3:s1:p1.-2x0.-1x1.-2:d1",
     "conv_fwd:f16:n2c12o4g1:i9x8:k3x3:s1:p1.1:d1:bias:relu",
 )
 
