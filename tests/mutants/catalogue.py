@@ -33,7 +33,9 @@ NOT_HOST = (
 NOT_SHAPES = {"__post_init__", "_ends", "refuse", "_refuse_shape", "check_padding_mode"}
 NOT_SHAPES |= {"tile_for", "macros_of"}
 NOT_SHAPES |= {"default_limits", "select", "algorithm_names", "_named", "_nothing_left"}
-NOT_SHAPES |= {"_in_turn"}
+NOT_SHAPES |= {"_in_turn", "_when_prepared"}
+# Which tile implicit_images takes: tests/algorithms/test_implicit_gemm.py.
+NOT_SHAPES |= {"images_job", "rows"}
 # How much depthwise_staged takes at once, and where: tests/algorithms/test_depthwise_staged.py.
 NOT_SHAPES |= {"serves", "box", "staged"}
 # How much depthwise_lanes takes, and when it serves: tests/algorithms/test_depthwise_lanes.py.
