@@ -14,7 +14,7 @@ STAGED_BYTES = 48 * 1024  # of image, with its padding: about a first-level cach
 SUMS_BYTES = 128 * 1024  # of register tiles that a work-item keeps
 WINDOWS = 64  # that meet a panel of filters while it is near, wanted at least
 ROWS = 2048  # offsets of terms that are summed in one go
-PANEL_BYTES = 10 * 1024  # of a panel of filters, where taps use pixels again: both stay near
+PANEL_TERMS = 160  # of a panel of filters, where taps use pixels again: both stay near
 TERMS = 64  # of a sum, wanted at least before the sums are put aside
 TERMS_OF_WINDOWS = 384  # likewise, where the sum is over windows
 USES = 32  # of a staged pixel, in panels of lanes, wanted at least
@@ -86,8 +86,7 @@ def box_of(
     wanted = min(channels, -(-TERMS // taps))
     total = max(batch, 1) * prod(axis.windows for axis in axes)
     shared = min(_panels(axes, lanes, tile), max(tiles // panels(min(total, WINDOWS), tile.mr), 1))
-    near = PANEL_BYTES // (tile.nr * dtype_named(dtype).itemsize_bytes)
-    most = max(channels, 1) if taps == 1 else max(near // taps, 1)
+    most = max(channels, 1) if taps == 1 else max(PANEL_TERMS // taps, 1)
     for least in (min(wanted, most), 1):
         target = tiles // shared * tile.mr
         while target:

@@ -30,7 +30,7 @@ from clconv.spec.problem import ConvProblem
 
 TERMS_A_FLAG = 64  # terms that one work-item of pack_filters writes and looks at
 MOST_PHASES = 64
-INSIDE_BYTES = 16 * 2**10  # of a panel of filters that is packed where it is used
+INSIDE_BYTES = 20 * 2**10  # of a panel of filters that is packed where it is used
 INSIDE_BOXES = 4  # up to which it is
 FEWER_ROWS = 7  # of a tile of 8, if boxes of so many windows leave less of it idle
 FEW = 1.03  # by so much less: a tile costs more than its rows
