@@ -97,7 +97,8 @@ def test_filters_packed_where_they_are_used_have_the_bits_of_others(device, monk
     kept = implicit_boxes.local_bytes(tile, problem.dtype, 1)
     monkeypatch.setattr(implicit_job, "tiles_kept", lambda *_: 1)
     monkeypatch.setattr(implicit_images, "local_bytes", lambda *_: kept)
-    for room, packed in ((kept + implicit_images.INSIDE_BYTES, False), (kept + implicit_images.INSIDE_BYTES - 1, True)):
+    enough = kept + implicit_images.INSIDE_BYTES
+    for room, packed in ((enough, False), (enough - 1, True)):
         little = dataclasses.replace(device, local_memory_bytes=room)
         assert bool(select(problem, little, "implicit_gemm").workspace) == packed
 
