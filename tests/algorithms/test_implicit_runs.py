@@ -18,6 +18,7 @@ TEXTS = (
     "conv_fwd:f32:n2c3o20g1:i9x32:k3x3:s1:p1.1:d1",
     "conv_fwd:f32:n2c6o22g2:i9x62:k3x2:s2x2:p1.2x1.2:d1x3:bias:relu",
     "conv_fwd:f32:n1c5o9g1:i301:k3:s1:p20.0:d20:beta0.5",
+    "conv_fwd:f32:n1c4o9g1:i900:k3:s1:p0.0:d330",  # by taps
     "conv_fwd:f32:n1c2o17g1:i5x6x31:k3x2x3:s2x1x1:p1.1x1.0x1.1:d1x2x1:bias",
     "conv_fwd:f32:n2c3o5g1:i11x130:k4x4:s4:p0.2x0.1:d1:gelu",
     "conv_fwd:f32:n1c3o7g1:i7x150:k2x2:s3x5:p3.0x4.4:d2x1",
