@@ -1,4 +1,4 @@
-/* implicit_runs: Y = start + W X-hat for filters of few terms; lanes are runs of neighbouring windows.
+/* implicit_runs: Y = start + W X-hat for filters of few terms; lanes are neighbouring windows.
  *
  *   w   (groups, O, C*taps)   filters where they lie
  *
